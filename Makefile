@@ -1,0 +1,48 @@
+# Every command a contributor needs. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+EVAL_DATA ?= $(MNEMATA_EVAL_DATA)
+DATA ?= $(EVAL_DATA)
+
+.PHONY: help run test check fmt bench eval soak lock install install-dev
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/uv:
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# A stamp per lock file: nothing is installed twice, and a changed lock installs again.
+$(VENV)/.installed: locks/default.txt pyproject.toml | $(BIN)/uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/default.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/build.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: locks/dev.txt $(VENV)/.installed
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/dev.txt
+	@touch $@
+
+$(VENV)/.installed-bench: locks/bench.txt $(VENV)/.installed-dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/bench.txt
+	@touch $@
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+run: $(VENV)/.installed ## start the platform on its embedded defaults, http://127.0.0.1:8080
+	@$(BIN)/mnemata serve
+
+fmt: $(VENV)/.installed-dev ## format the code and mend what the linter can
+	@$(BIN)/ruff format src tests benchmarks
+	@$(BIN)/ruff check --fix --quiet src tests benchmarks
+
+lock: | $(BIN)/uv ## resolve the lock files again from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml -o locks/default.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group dev -c locks/default.txt -o locks/dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml --group dev --group bench -c locks/dev.txt -o locks/bench.txt
+	@echo -e 'hatchling==1.27.0\neditables' | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 -c locks/default.txt - -o locks/build.txt

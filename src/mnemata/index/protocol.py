@@ -1,0 +1,165 @@
+"""The SearchIndex protocol: what every engine does, held to it by one conformance suite.
+
+An index is a cache of the store with a position: it stores, atomically with its data, how far in the change feed it
+has come. Every batch may be applied twice, or replayed from any earlier position, and gives the same index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemata.domain.change import Position
+from mnemata.domain.filter import EVERYTHING, Filter
+from mnemata.domain.ids import MemoryId, TenantId
+from mnemata.domain.memory import Memory
+from mnemata.domain.query import Candidate, Mode, Words
+from mnemata.domain.vector import Space
+
+Vector: TypeAlias = NDArray[np.float32]
+"""(d,) float32, of unit length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """The vector is there."""
+
+    vector: Vector
+    space: Space
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """The vector follows: until then the memory is found by its words."""
+
+
+PENDING = Pending()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upsert:
+    """Put this version of a memory into the index, in place of any other version.
+
+    `before` and `after` are the neighbouring turns' texts (speaker included), for a field of lower weight.
+    `vector` is what the vector leg compares; neighbours are already mixed in where they count.
+    """
+
+    memory: Memory
+    vector: Embedded | Pending
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remove:
+    """Take a memory out of the index; harmless where it is not in it."""
+
+    tenant: TenantId
+    memory_id: MemoryId
+
+
+Action: TypeAlias = "Upsert | Remove"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexQuery:
+    """One search in one tenant. `depth`: how many candidates each leg gives at most.
+
+    `vector` is required for the vector leg; without it (or in lexical mode) that leg is not searched.
+    Superseded, deleted and expired memories: the indexer removes deleted and superseded ones; expired ones are
+    left out by the filter that the caller adds.
+    """
+
+    tenant: TenantId
+    mode: Mode
+    words: Words
+    vector: Vector | None = None
+    filter: Filter = EVERYTHING
+    depth: int = 200
+    count: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Legs:
+    """What the legs found, each best first, ties by memory id.
+
+    `vector` holds, besides the nearest `depth`, the exact vector score of every lexical candidate that has a
+    vector, so that fusion compares like with like. Scores: lexical is weighted BM25; vector is the
+    similarity (cosine or dot; for L2, the negated squared distance). `total`: see domain.query.Answer.
+    `degraded`: legs that could not be searched. `took_ms` by leg.
+    """
+
+    lexical: Sequence[Candidate] = ()
+    vector: Sequence[Candidate] = ()
+    total: int = 0
+    degraded: tuple[str, ...] = ()
+    took_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexStatistics:
+    """`position` is what searches see; `durable_position` is where a restart resumes."""
+
+    documents: int
+    vectors: int
+    deleted: int
+    segments: int
+    bytes_on_disk: int
+    position: Position
+    durable_position: Position
+    epoch: str
+    space: Space
+    details: Mapping[str, int | float | str] = field(default_factory=dict)
+
+
+class SearchIndex(Protocol):
+    """One live index of all tenants. Tenants share nothing: neither hits, counts nor term statistics."""
+
+    async def open(self) -> Position:
+        """Open what is there, or an empty index, and return the position to resume the feed from.
+
+        START where the files are missing, damaged, of another epoch, space or format: what was there is set
+        aside and the caller replays everything.
+        """
+        ...
+
+    async def apply(self, actions: Sequence[Action], *, position: Position) -> None:
+        """Apply the actions in order; on return searches see them, and `position` is reached.
+
+        Applying what was applied before, in the same order, changes nothing.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """Make everything applied durable, position and data atomically."""
+        ...
+
+    async def search(self, query: IndexQuery) -> Legs:
+        """Search the legs that the mode asks for, at once, both filtered inside the engine."""
+        ...
+
+    async def vectors(self, tenant: TenantId, ids: Sequence[MemoryId]) -> Mapping[MemoryId, Vector]:
+        """The vectors of those ids that have one: for diversity and for `similar`."""
+        ...
+
+    async def matching(self, tenant: TenantId, condition: Filter, *, leg: str) -> frozenset[MemoryId]:
+        """Every memory that the filter matches, as the named leg ('lexical' or 'vector') sees it: for verification."""
+        ...
+
+    async def statistics(self, tenant: TenantId | None = None) -> IndexStatistics: ...
+
+    async def stage(self) -> SearchIndex:
+        """An empty index beside this one, open, to be filled and then adopted. An earlier staged one is dropped."""
+        ...
+
+    async def adopt(self, staged: SearchIndex) -> None:
+        """Make the staged index the live one, atomically; the old one is dropped when its searches have ended."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and close. Idempotent."""
+        ...
