@@ -117,7 +117,7 @@ def _walk(path: tuple[str, ...], value: JsonValue) -> Iterator[str]:
             for element in value:
                 if not isinstance(element, list):
                     yield from _walk(path, element)
-        case dict():
+        case _:
             for key, inner in value.items():
                 yield from _walk((*path, key), inner)
 

@@ -143,9 +143,14 @@ def both(left: Filter, right: Filter) -> Filter:
     return items[0] if len(items) == 1 else And(items=items)
 
 
-def matches(condition: Filter, memory: Memory) -> bool:
-    """The reference meaning of a filter. Engines must agree with it: a property test holds them to it."""
-    return _matches(condition, memory, frozenset(attributes.attribute_terms(memory.metadata)))
+def matches(condition: Filter, memory: Memory, terms: frozenset[str] | None = None) -> bool:
+    """The reference meaning of a filter. Engines must agree with it: a property test holds them to it.
+
+    `terms` are the memory's metadata terms, where the caller has them already.
+    """
+    if terms is None:
+        terms = frozenset(attributes.attribute_terms(memory.metadata))
+    return _matches(condition, memory, terms)
 
 
 def metadata_term(path: tuple[str, ...], value: Operand) -> str:
@@ -202,7 +207,7 @@ def _matches_metadata(condition: AnyOf | AllOf | Range | Prefix | Exists, terms:
             return any(low <= term < high for term in terms)
         case Prefix(text=text):
             return any(term.startswith(attributes.string_prefix(path, text)) for term in terms)
-        case Exists():
+        case _:
             at, below = attributes.path_prefix(path), attributes.path_text(path) + "."
             return any(term.startswith((at, below)) for term in terms)
 
@@ -218,7 +223,7 @@ def _matches_field(condition: AnyOf | AllOf | Range | Prefix | Exists, memory: M
             return any(_within(condition, element) for element in elements)
         case Prefix(text=text):
             return any(isinstance(element, str) and element.startswith(text) for element in elements)
-        case Exists():
+        case _:
             return bool(elements)
 
 

@@ -1,0 +1,26 @@
+"""Every use case, wired: what a door is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mnemata.services.access import Access
+from mnemata.services.forget import Forget
+from mnemata.services.operations import Operations
+from mnemata.services.read import Read
+from mnemata.services.recall import Recall
+from mnemata.services.remember import Remember
+from mnemata.services.revise import Revise
+from mnemata.services.status import StatusService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    remember: Remember
+    revise: Revise
+    read: Read
+    forget: Forget
+    recall: Recall
+    access: Access
+    status: StatusService
+    operations: Operations

@@ -1,0 +1,40 @@
+"""What an operator asks of a running platform: rebuild the index, make a backup."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from mnemata.domain.memory import JsonValue
+from mnemata.domain.scope import Role, Scope
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how much is done, and how much there is in all."""
+
+Facts: TypeAlias = Mapping[str, JsonValue]
+
+
+def no_progress(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+class Operations:
+    def __init__(
+        self,
+        *,
+        rebuild: Callable[[Progress], Awaitable[Facts]],
+        back_up: Callable[[Path | None], Awaitable[Facts]],
+    ) -> None:
+        self._rebuild = rebuild
+        self._back_up = back_up
+
+    async def rebuild(self, scope: Scope, progress: Progress = no_progress) -> Facts:
+        """Build the index anew beside the live one and switch: `documents`, `seconds`."""
+        scope.require(Role.OPERATOR)
+        return await self._rebuild(progress)
+
+    async def backup(self, scope: Scope, path: Path | None = None) -> Facts:
+        """A whole, checksummed backup at `path`, or in the backup folder: `path`, `bytes`, `memories`, `seconds`."""
+        scope.require(Role.OPERATOR)
+        return await self._back_up(path)

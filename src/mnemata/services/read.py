@@ -1,0 +1,123 @@
+"""Read memories: one, a page of them, or the history of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from mnemata.domain.attributes import parse_instant
+from mnemata.domain.clock import Clock
+from mnemata.domain.errors import InvalidCursor, InvalidField, MemoryNotFound
+from mnemata.domain.filter import Filter
+from mnemata.domain.ids import MemoryId
+from mnemata.domain.memory import Memory, MemoryVersion
+from mnemata.domain.scope import Role, Scope
+from mnemata.services import cursors
+from mnemata.store.database import Database
+from mnemata.store.memories import After
+
+MAX_PAGE = 1_000
+
+
+class SortKey(StrEnum):
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
+    OCCURRED_AT = "occurred_at"
+    IMPORTANCE = "importance"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """`total` is counted only when asked for."""
+
+    items: tuple[Memory, ...]
+    next_cursor: str | None
+    total: int | None = None
+
+
+class Read:
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def get(self, scope: Scope, memory_id: MemoryId, *, as_of: datetime | None = None) -> Memory:
+        """The memory as it is, or as it was at a moment.
+
+        Raises MemoryNotFound where there is none in this tenant, or it was forgotten or expired by then.
+        """
+        scope.require(Role.READER)
+        async with self._database.tenant(scope) as transaction:
+            memory = await transaction.memories.get(memory_id, as_of=as_of)
+        moment = as_of or self._clock.now()
+        if memory is None or memory.deleted_at is not None:
+            raise MemoryNotFound(memory_id=memory_id)
+        if memory.expires_at is not None and memory.expires_at <= moment:
+            raise MemoryNotFound(memory_id=memory_id)
+        return memory
+
+    async def list(
+        self,
+        scope: Scope,
+        *,
+        condition: Filter,
+        sort: SortKey = SortKey.CREATED_AT,
+        descending: bool = True,
+        limit: int = 50,
+        cursor: str | None = None,
+        as_of: datetime | None = None,
+        with_total: bool = False,
+    ) -> Page:
+        """A page of the memories that the filter finds, in a total order that concurrent writes do not disturb.
+
+        Memories without `occurred_at` come last in that order. Raises InvalidCursor.
+        """
+        scope.require(Role.READER)
+        if not 1 <= limit <= MAX_PAGE:
+            raise InvalidField(field="limit", reason="is out of range", remedy=f"Send 1 to {MAX_PAGE}")
+        mark = cursors.fingerprint(scope.tenant, condition, sort, descending, as_of)
+        now = self._clock.now()
+        async with self._database.tenant(scope) as transaction:
+            items = await transaction.memories.page(
+                condition,
+                sort=sort.value,
+                descending=descending,
+                after=None if cursor is None else _after(cursors.decode(cursor, mark), sort),
+                limit=limit + 1,
+                now=now,
+                as_of=as_of,
+            )
+            total = await transaction.memories.count(condition, now=now, as_of=as_of) if with_total else None
+        more = len(items) > limit
+        items = items[:limit]
+        following = cursors.encode(mark, _state(items[-1], sort)) if more else None
+        return Page(items=tuple(items), next_cursor=following, total=total)
+
+    async def history(self, scope: Scope, memory_id: MemoryId) -> tuple[MemoryVersion, ...]:
+        """Every version, newest first, also of a forgotten memory. Raises MemoryNotFound."""
+        scope.require(Role.READER)
+        async with self._database.tenant(scope) as transaction:
+            versions = await transaction.memories.history(memory_id)
+        if not versions:
+            raise MemoryNotFound(memory_id=memory_id)
+        return tuple(versions)
+
+
+def _state(memory: Memory, sort: SortKey) -> list[Any]:
+    value = getattr(memory, sort.value)
+    return [value.isoformat() if isinstance(value, datetime) else value, str(memory.id)]
+
+
+def _after(state: list[Any], sort: SortKey) -> After:
+    try:
+        value, memory_id = state
+        if sort is SortKey.IMPORTANCE:
+            return After(value=float(value), memory_id=MemoryId(UUID(memory_id)))
+        moment = None if value is None else parse_instant(value)
+        if value is not None and moment is None:
+            raise InvalidCursor(reason="it is damaged")
+        return After(value=moment, memory_id=MemoryId(UUID(memory_id)))
+    except (ValueError, TypeError, AttributeError):
+        raise InvalidCursor(reason="it is damaged") from None

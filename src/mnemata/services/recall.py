@@ -1,0 +1,252 @@
+"""Find memories again: both legs at once, joined by fusion, hydrated from the store in one round trip."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from mnemata.domain.clock import Clock
+from mnemata.domain.errors import IndexUnavailable, InvalidCursor, MemoryNotFound, MnemataError
+from mnemata.domain.filter import EVERYTHING, AnyOf, Field, Filter, Not, both
+from mnemata.domain.ids import IdFactory, MemoryId
+from mnemata.domain.query import Answer, Hit, Mode, Query, Words
+from mnemata.domain.scope import Role, Scope
+from mnemata.embedding.batcher import Batcher
+from mnemata.embedding.protocol import Vector
+from mnemata.index.protocol import IndexQuery, Legs, SearchIndex
+from mnemata.observability.logging import get_logger
+from mnemata.observability.metrics import Metrics
+from mnemata.ranking.defaults import DEPTH, FUSION
+from mnemata.ranking.diversity import diversify
+from mnemata.ranking.fusion import Fused, fuse
+from mnemata.services import cursors
+from mnemata.services.fallback import StoreSearch
+from mnemata.store.database import Database
+
+log = get_logger("services")
+
+MAX_WINDOW = 1_000
+"""Hits that paging can reach: deeper ones are a listing's business."""
+
+
+@dataclass(slots=True)
+class _Stages:
+    """Milliseconds by stage."""
+
+    started: float = field(default_factory=time.perf_counter)
+    ms: dict[str, float] = field(default_factory=dict)
+
+    def lap(self, stage: str, since: float) -> None:
+        self.ms[stage] = (time.perf_counter() - since) * 1_000
+
+    def total(self) -> dict[str, float]:
+        self.lap("total", self.started)
+        return {stage: round(value, 3) for stage, value in self.ms.items()}
+
+
+class Recall:
+    def __init__(
+        self,
+        database: Database,
+        index: SearchIndex,
+        store_search: StoreSearch,
+        batcher: Batcher | None,
+        *,
+        index_ready: asyncio.Event,
+        clock: Clock,
+        ids: IdFactory,
+        metrics: Metrics,
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._store_search = store_search
+        self._batcher = batcher
+        self._index_ready = index_ready
+        self._clock = clock
+        self._ids = ids
+        self._metrics = metrics
+
+    async def search(self, scope: Scope, query: Query, *, cursor: str | None = None) -> Answer:
+        """The best hits for a query, and whatever could not be searched in `degraded`.
+
+        Raises InvalidCursor, and StoreUnavailable where the memories themselves cannot be read.
+        """
+        scope.require(Role.READER)
+        stages = _Stages()
+        mark = _fingerprint(scope, query)
+        offset = _offset(cursor, mark)
+        vector, degraded = await self._embed(query, stages)
+        legs = await self._legs(scope, query, vector, depth=max(DEPTH, offset + query.limit), stages=stages)
+        ranked = self._rank(query, legs, stages)
+        if query.diversity > 0.0:
+            ranked = await self._diversify(scope, query, ranked, stages)
+        page = ranked[offset : min(offset + query.limit, MAX_WINDOW)]
+        hits = await self._hydrate(scope, query, page, stages)
+        following = offset + query.limit
+        more = following < min(len(ranked), MAX_WINDOW)
+        return self._answered(
+            query.mode,
+            Answer(
+                search_id=str(self._ids.new()),
+                hits=hits,
+                total=legs.total,
+                degraded=tuple(sorted({*degraded, *legs.degraded})),
+                took_ms=stages.total(),
+                next_cursor=cursors.encode(mark, [following]) if more else None,
+                filters=query.filter,
+            ),
+        )
+
+    async def similar(
+        self, scope: Scope, memory_id: MemoryId, *, limit: int, condition: Filter = EVERYTHING
+    ) -> Answer:
+        """The memories nearest in meaning to one. Raises MemoryNotFound.
+
+        A memory whose vector is not there yet gives no hits and `degraded: ["vector"]`.
+        """
+        scope.require(Role.READER)
+        stages = _Stages()
+        async with self._database.tenant(scope) as transaction:
+            memory = await transaction.memories.get(memory_id)
+        if memory is None or not memory.current_at(self._clock.now()):
+            raise MemoryNotFound(memory_id=memory_id)
+        own = Field(name="id")
+        others = both(condition, Not(item=AnyOf(field=own, values=(str(memory_id),))))
+        query = Query(text="", words=Words(), filter=others, mode=Mode.VECTOR, limit=limit)
+        vector = (await self._index.vectors(scope.tenant, [memory_id])).get(memory_id)
+        if vector is None:
+            answer = Answer(
+                search_id=str(self._ids.new()), hits=(), total=0, degraded=("vector",), took_ms=stages.total()
+            )
+            return self._answered(Mode.VECTOR, answer)
+        legs = await self._legs(scope, query, vector, depth=limit, stages=stages)
+        hits = await self._hydrate(scope, query, self._rank(query, legs, stages)[:limit], stages)
+        answer = Answer(
+            search_id=str(self._ids.new()),
+            hits=hits,
+            total=legs.total,
+            degraded=legs.degraded,
+            took_ms=stages.total(),
+            filters=condition,
+        )
+        return self._answered(Mode.VECTOR, answer)
+
+    async def _embed(self, query: Query, stages: _Stages) -> tuple[Vector | None, tuple[str, ...]]:
+        """The query's vector; where the model fails, none and the leg's name."""
+        if query.mode is Mode.LEXICAL or not query.text.strip():
+            return None, ()
+        if self._batcher is None:
+            return None, ("vector",)
+        since = time.perf_counter()
+        try:
+            return await self._batcher.embed_query(query.text), ()
+        except MnemataError as error:
+            log.warning("query_not_embedded", code=error.code)
+            return None, ("vector",)
+        finally:
+            stages.lap("embed", since)
+
+    async def _legs(
+        self, scope: Scope, query: Query, vector: Vector | None, *, depth: int, stages: _Stages
+    ) -> Legs:
+        """Both legs from the index; from the store for the past, or while the index is not there."""
+        since = time.perf_counter()
+        if query.as_of is not None or not self._index_ready.is_set():
+            legs = await self._from_store(scope, query, vector, depth=depth)
+        else:
+            try:
+                legs = await self._index.search(_index_query(scope, query, vector, depth))
+            except IndexUnavailable as error:
+                log.warning("index_unavailable", code=error.code)
+                legs = await self._from_store(scope, query, vector, depth=depth)
+        stages.lap("search", since)
+        stages.ms.update(legs.took_ms)
+        return legs
+
+    async def _from_store(self, scope: Scope, query: Query, vector: Vector | None, *, depth: int) -> Legs:
+        legs = await self._store_search.search(
+            scope,
+            mode=query.mode,
+            words=query.words,
+            vector=vector,
+            condition=query.filter,
+            depth=depth,
+            now=self._clock.now(),
+            as_of=query.as_of,
+        )
+        # The past is not in the index and never was: only an answer about the present is degraded by its absence.
+        return legs if query.as_of is not None else replace(legs, degraded=(*legs.degraded, "index"))
+
+    def _rank(self, query: Query, legs: Legs, stages: _Stages) -> Sequence[Fused]:
+        since = time.perf_counter()
+        ranked = fuse(legs.lexical, legs.vector, FUSION)
+        stages.lap("fuse", since)
+        return ranked
+
+    async def _diversify(
+        self, scope: Scope, query: Query, ranked: Sequence[Fused], stages: _Stages
+    ) -> Sequence[Fused]:
+        since = time.perf_counter()
+        vectors = await self._index.vectors(scope.tenant, [fused.memory_id for fused in ranked[:DEPTH]])
+        diverse = diversify(ranked, vectors, diversity=query.diversity)
+        stages.lap("diversify", since)
+        return diverse
+
+    async def _hydrate(
+        self, scope: Scope, query: Query, page: Sequence[Fused], stages: _Stages
+    ) -> tuple[Hit, ...]:
+        """The page's memories from the store. One that has gone since the index saw it is left out."""
+        since = time.perf_counter()
+        ids = [fused.memory_id for fused in page]
+        now = self._clock.now()
+        async with self._database.tenant(scope) as transaction:
+            memories = await transaction.memories.get_many(ids, as_of=query.as_of)
+            around = await transaction.memories.around(ids, width=query.context) if query.context else {}
+        hits = tuple(
+            Hit(
+                memory=memories[fused.memory_id],
+                score=fused.score,
+                context=around.get(fused.memory_id, ()),
+                explanation=fused.explanation if query.explain else None,
+            )
+            for fused in page
+            if fused.memory_id in memories and memories[fused.memory_id].current_at(query.as_of or now)
+        )
+        stages.lap("hydrate", since)
+        return hits
+
+    def _answered(self, mode: Mode, answer: Answer) -> Answer:
+        self._metrics.searches.labels(mode.value).inc()
+        for leg in answer.degraded:
+            self._metrics.degraded.labels(leg).inc()
+        for stage, value in answer.took_ms.items():
+            self._metrics.stage_seconds.labels(stage).observe(value / 1_000)
+        return answer
+
+
+def _index_query(scope: Scope, query: Query, vector: Vector | None, depth: int) -> IndexQuery:
+    return IndexQuery(
+        tenant=scope.tenant,
+        mode=query.mode,
+        words=query.words,
+        vector=vector,
+        filter=query.filter,
+        depth=depth,
+    )
+
+
+def _fingerprint(scope: Scope, query: Query) -> str:
+    return cursors.fingerprint(
+        scope.tenant, query.text, query.words, query.filter, query.mode, query.diversity, query.as_of
+    )
+
+
+def _offset(cursor: str | None, mark: str) -> int:
+    if cursor is None:
+        return 0
+    (offset,) = cursors.decode(cursor, mark)
+    if not isinstance(offset, int) or not 0 <= offset < MAX_WINDOW:
+        raise InvalidCursor(reason="it points nowhere")
+    return offset

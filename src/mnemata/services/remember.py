@@ -1,0 +1,225 @@
+"""Store memories: durable when this returns, and found by the next search unless the caller does not want to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnemata.domain.change import Position
+from mnemata.domain.clock import Clock
+from mnemata.domain.errors import InvalidField, MnemataError, SpaceMismatch, TooLarge
+from mnemata.domain.ids import IdFactory, MemoryId
+from mnemata.domain.memory import GivenVector, Memory, MemoryDraft, Operation
+from mnemata.domain.revision import next_version
+from mnemata.domain.rules import MAX_BATCH, new_memory
+from mnemata.domain.scope import Role, Scope
+from mnemata.domain.vector import Space
+from mnemata.observability.metrics import Metrics
+from mnemata.services.findable import Findable
+from mnemata.services.outcome import Once, Remembered, WaitFor
+from mnemata.services.replay import Replays
+from mnemata.store.database import Database, TenantTransaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Item:
+    """A draft on its way: `index` is its place in the batch."""
+
+    index: int
+    draft: MemoryDraft
+    memory: Memory
+
+
+class Remember:
+    def __init__(
+        self,
+        database: Database,
+        findable: Findable,
+        *,
+        space: Space,
+        clock: Clock,
+        ids: IdFactory,
+        metrics: Metrics,
+        idempotency_s: float,
+    ) -> None:
+        self._database = database
+        self._findable = findable
+        self._space = space
+        self._clock = clock
+        self._ids = ids
+        self._metrics = metrics
+        self._replays = Replays(clock=clock, keep_s=idempotency_s)
+
+    async def one(
+        self,
+        scope: Scope,
+        draft: MemoryDraft,
+        *,
+        wait_for: WaitFor = WaitFor.INDEX,
+        once: Once | None = None,
+    ) -> Remembered:
+        """The stored memory. An `external_id` that is known makes it a new version of that memory.
+
+        Raises InvalidField, SpaceMismatch, IdempotencyConflict, StoreUnavailable and its like.
+        """
+        (result,) = await self.many(scope, [draft], wait_for=wait_for, once=once)
+        if isinstance(result, MnemataError):
+            raise result
+        return result
+
+    async def many(
+        self,
+        scope: Scope,
+        drafts: Sequence[MemoryDraft | MnemataError],
+        *,
+        wait_for: WaitFor = WaitFor.INDEX,
+        once: Once | None = None,
+    ) -> list[Remembered | MnemataError]:
+        """One result per draft, in order, all good ones stored in one transaction; a bad one never loses the others."""
+        scope.require(Role.WRITER)
+        if len(drafts) > MAX_BATCH:
+            raise TooLarge(field="items", limit=MAX_BATCH, unit="memories", actual=len(drafts))
+        results: dict[int, Remembered | MnemataError] = {}
+        items = self._prepare(scope, drafts, results)
+        positions: list[Position] = []
+        async with self._database.tenant(scope) as transaction:
+            replayed = await self._replays.claim(transaction, once)
+            if replayed is not None:
+                results.update(dict(zip((item.index for item in items), replayed, strict=True)))
+            else:
+                positions = await self._store(transaction, items, results)
+                await self._replays.keep(transaction, once, [results[item.index] for item in items])
+        indexed = await self._findable.after(positions, wait_for)
+        return [_with_indexed(results[index], indexed=indexed) for index in range(len(drafts))]
+
+    def _prepare(
+        self,
+        scope: Scope,
+        drafts: Sequence[MemoryDraft | MnemataError],
+        results: dict[int, Remembered | MnemataError],
+    ) -> list[_Item]:
+        """The drafts that can be stored, as version 1; the errors of the others go into `results`."""
+        now = self._clock.now()
+        first_use: dict[str, int] = {}
+        items: list[_Item] = []
+        for index, draft in enumerate(drafts):
+            if isinstance(draft, MnemataError):
+                results[index] = draft
+                continue
+            refusal = self._refusal(draft, index, first_use)
+            if refusal is not None:
+                results[index] = refusal
+                continue
+            memory = new_memory(draft, memory_id=self._ids.new(), tenant=scope.tenant, now=now)
+            items.append(_Item(index=index, draft=draft, memory=memory))
+        return items
+
+    def _refusal(self, draft: MemoryDraft, index: int, first_use: dict[str, int]) -> MnemataError | None:
+        given = draft.embedding
+        if given is not None and (
+            given.space != self._space.name or len(given.values) != self._space.dimensions
+        ):
+            return SpaceMismatch(
+                expected=f"{self._space.name} ({self._space.dimensions} dimensions)",
+                actual=f"{given.space} ({len(given.values)} dimensions)",
+            )
+        if draft.external_id is None:
+            return None
+        first = first_use.setdefault(draft.external_id, index)
+        if first != index:
+            return InvalidField(
+                field="external_id",
+                reason=f"is the same as in item {first} of this batch",
+                remedy="Send the later one in another batch",
+            )
+        return None
+
+    async def _store(
+        self,
+        transaction: TenantTransaction,
+        items: list[_Item],
+        results: dict[int, Remembered | MnemataError],
+    ) -> list[Position]:
+        """Insert what is new, make new versions of what is known, and keep the vectors that were brought."""
+        items = await without_lost_successors(transaction, items, results)
+        inserted = await transaction.memories.insert(
+            [item.memory for item in items], operation=Operation.CREATED
+        )
+        known = [item for item in items if item.memory.id not in inserted]
+        for item in items:
+            if item.memory.id in inserted:
+                results[item.index] = Remembered(memory=item.memory, created=True)
+        positions = list(inserted.values())
+        if known:
+            positions += await self._store_again(transaction, known, results)
+        await self._keep_vectors(transaction, items)
+        self._metrics.writes.labels(Operation.CREATED.value).inc(len(inserted))
+        return positions
+
+    async def _store_again(
+        self,
+        transaction: TenantTransaction,
+        items: list[_Item],
+        results: dict[int, Remembered | MnemataError],
+    ) -> list[Position]:
+        """Upsert: each item's `external_id` is in use, so that memory gets a new version where anything differs."""
+        now = self._clock.now()
+        names = [item.memory.external_id for item in items if item.memory.external_id is not None]
+        current = await transaction.memories.by_external_ids(names, lock=True)
+        successors: list[Memory] = []
+        for item in items:
+            before = current[item.memory.external_id or ""]
+            after = next_version(before, item.draft, now=now)
+            results[item.index] = Remembered(
+                memory=before if after is None else after, created=False, changed=after is not None
+            )
+            if after is not None:
+                successors.append(after)
+        positions = await transaction.memories.replace(successors, operation=Operation.UPDATED)
+        self._metrics.writes.labels(Operation.UPDATED.value).inc(len(successors))
+        return list(positions)
+
+    async def _keep_vectors(self, transaction: TenantTransaction, items: list[_Item]) -> None:
+        vectors = {
+            item.memory.embedding_key: unit(item.draft.embedding)
+            for item in items
+            if item.draft.embedding is not None
+        }
+        if vectors:
+            await transaction.embeddings.put(self._space, vectors)
+
+
+async def without_lost_successors(
+    transaction: TenantTransaction, items: list[_Item], results: dict[int, Remembered | MnemataError]
+) -> list[_Item]:
+    """The items whose `superseded_by` names a memory of this tenant (or nothing); the others become errors."""
+    named = {item.draft.superseded_by for item in items if item.draft.superseded_by is not None}
+    if not named:
+        return items
+    there = await transaction.memories.get_many(list(named))
+    for item in items:
+        successor = item.draft.superseded_by
+        if successor is not None and successor not in there:
+            results[item.index] = unknown_successor()
+    return [item for item in items if item.index not in results]
+
+
+def unknown_successor() -> InvalidField:
+    return InvalidField(
+        field="superseded_by",
+        reason="names no memory here",
+        remedy="Store the newer memory first and send its id",
+    )
+
+
+def unit(vector: GivenVector) -> NDArray[np.float32]:
+    """(d,) float32 of unit length."""
+    values = np.asarray(vector.values, dtype=np.float64)
+    return (values / np.linalg.norm(values)).astype(np.float32)
+
+
+def _with_indexed(result: Remembered | MnemataError, *, indexed: bool) -> Remembered | MnemataError:
+    return result if isinstance(result, MnemataError) else replace(result, indexed=indexed)

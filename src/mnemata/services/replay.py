@@ -1,0 +1,61 @@
+"""Idempotency keys: the claim and the outcome stand in the transaction of the write itself, or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from mnemata.domain.clock import Clock
+from mnemata.domain.errors import MemoryNotFound, MnemataError
+from mnemata.domain.ids import MemoryId
+from mnemata.services.outcome import Once, Remembered
+from mnemata.store.database import TenantTransaction
+
+
+class Replays:
+    """Remembers the outcome of a write as (memory, version) pairs, and gives it again from the history."""
+
+    def __init__(self, *, clock: Clock, keep_s: float) -> None:
+        self._clock = clock
+        self._keep = timedelta(seconds=keep_s)
+
+    async def claim(self, transaction: TenantTransaction, once: Once | None) -> list[Remembered] | None:
+        """The outcome of the first request with this key; None where this is the first one.
+
+        Raises IdempotencyConflict where the key belongs to another request. A second request at the same time waits
+        here until the first one has committed.
+        """
+        if once is None:
+            return None
+        expires_at = self._clock.now() + self._keep
+        outcome = await transaction.idempotency.claim(once.key, once.fingerprint, expires_at=expires_at)
+        if outcome is None:
+            return None
+        return [await _again(transaction, entry) for entry in json.loads(outcome)]
+
+    async def keep(
+        self,
+        transaction: TenantTransaction,
+        once: Once | None,
+        results: Sequence[Remembered | MnemataError],
+    ) -> None:
+        """Store the outcome under the claimed key."""
+        if once is None:
+            return
+        entries = [
+            [str(result.memory.id), result.memory.version, result.created, result.changed]
+            for result in results
+            if isinstance(result, Remembered)
+        ]
+        await transaction.idempotency.keep(once.key, json.dumps(entries).encode())
+
+
+async def _again(transaction: TenantTransaction, entry: list[object]) -> Remembered:
+    memory_id, version, created, changed = entry
+    known = MemoryId(UUID(str(memory_id)))
+    before = await transaction.memories.version(known, int(str(version)))
+    if before is None:
+        raise MemoryNotFound(memory_id=known)
+    return Remembered(memory=before.memory, created=bool(created), changed=bool(changed), replayed=True)

@@ -1,0 +1,134 @@
+"""Change a memory: every change is a new version, and undo is one too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mnemata.domain.clock import Clock
+from mnemata.domain.errors import InvalidField, MemoryNotFound, VersionMismatch, VersionNotFound
+from mnemata.domain.ids import MemoryId
+from mnemata.domain.memory import Memory, MemoryDraft, Operation
+from mnemata.domain.revision import draft_of, next_version, patched
+from mnemata.domain.scope import Role, Scope
+from mnemata.observability.metrics import Metrics
+from mnemata.services.findable import Findable
+from mnemata.services.outcome import Once, Remembered, WaitFor
+from mnemata.services.remember import unknown_successor
+from mnemata.services.replay import Replays
+from mnemata.store.database import Database, TenantTransaction
+
+
+class Revise:
+    def __init__(
+        self, database: Database, findable: Findable, *, clock: Clock, metrics: Metrics, idempotency_s: float
+    ) -> None:
+        self._database = database
+        self._findable = findable
+        self._clock = clock
+        self._metrics = metrics
+        self._replays = Replays(clock=clock, keep_s=idempotency_s)
+
+    async def patch(
+        self,
+        scope: Scope,
+        memory_id: MemoryId,
+        changes: Mapping[str, Any],
+        *,
+        if_match: int | None = None,
+        wait_for: WaitFor = WaitFor.INDEX,
+        once: Once | None = None,
+    ) -> Remembered:
+        """The memory after a merge patch (RFC 7396). A patch that changes nothing makes no version.
+
+        Raises MemoryNotFound, VersionMismatch where `if_match` is not the current version, InvalidField,
+        AlreadyExists where another memory has the new `external_id`.
+        """
+
+        async def successor(transaction: TenantTransaction, memory: Memory) -> MemoryDraft:
+            if memory.deleted_at is not None:
+                raise MemoryNotFound(memory_id=memory_id)
+            draft = patched(memory, changes)
+            await _check_successor(transaction, memory, draft)
+            return draft
+
+        return await self._revise(
+            scope, memory_id, successor, Operation.UPDATED, if_match=if_match, wait_for=wait_for, once=once
+        )
+
+    async def restore(
+        self,
+        scope: Scope,
+        memory_id: MemoryId,
+        *,
+        version: int | None = None,
+        if_match: int | None = None,
+        wait_for: WaitFor = WaitFor.INDEX,
+        once: Once | None = None,
+    ) -> Remembered:
+        """The memory as it was at `version`, as a new version.
+
+        Without `version`: a forgotten memory as it was before, any other as it was one version ago.
+        Raises MemoryNotFound, VersionNotFound, VersionMismatch.
+        """
+
+        async def successor(transaction: TenantTransaction, memory: Memory) -> MemoryDraft:
+            wanted = version if version is not None else max(memory.version - 1, 1)
+            past = await transaction.memories.version(memory_id, wanted)
+            if past is None:
+                raise VersionNotFound(memory_id=memory_id, version=wanted)
+            return draft_of(past.memory)
+
+        return await self._revise(
+            scope, memory_id, successor, Operation.RESTORED, if_match=if_match, wait_for=wait_for, once=once
+        )
+
+    async def _revise(
+        self,
+        scope: Scope,
+        memory_id: MemoryId,
+        successor: Callable[[TenantTransaction, Memory], Any],
+        operation: Operation,
+        *,
+        if_match: int | None,
+        wait_for: WaitFor,
+        once: Once | None,
+    ) -> Remembered:
+        scope.require(Role.WRITER)
+        async with self._database.tenant(scope) as transaction:
+            replayed = await self._replays.claim(transaction, once)
+            if replayed is not None:
+                return replayed[0]
+            before = await locked(transaction, memory_id, if_match=if_match)
+            draft = await successor(transaction, before)
+            after = next_version(before, draft, now=self._clock.now())
+            positions = (
+                [] if after is None else await transaction.memories.replace([after], operation=operation)
+            )
+            result = Remembered(memory=after or before, created=False, changed=after is not None)
+            await self._replays.keep(transaction, once, [result])
+        self._metrics.writes.labels(operation.value).inc(len(positions))
+        indexed = await self._findable.after(positions, wait_for)
+        return Remembered(memory=result.memory, created=False, changed=result.changed, indexed=indexed)
+
+
+async def locked(transaction: TenantTransaction, memory_id: MemoryId, *, if_match: int | None) -> Memory:
+    """The memory, its row locked until the transaction ends, at the version that the caller knows."""
+    memory = await transaction.memories.get(memory_id, lock=True)
+    if memory is None:
+        raise MemoryNotFound(memory_id=memory_id)
+    if if_match is not None and memory.version != if_match:
+        raise VersionMismatch(memory_id=memory_id, expected=if_match, actual=memory.version)
+    return memory
+
+
+async def _check_successor(transaction: TenantTransaction, memory: Memory, draft: MemoryDraft) -> None:
+    successor = draft.superseded_by
+    if successor is None or successor == memory.superseded_by:
+        return
+    if successor == memory.id:
+        raise InvalidField(
+            field="superseded_by", reason="names the memory itself", remedy="Name the newer memory"
+        )
+    if not await transaction.memories.get_many([successor]):
+        raise unknown_successor()

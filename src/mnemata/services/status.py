@@ -1,0 +1,119 @@
+"""How the platform is: ready or not and why, and a report for people and programs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from mnemata import __version__
+from mnemata.domain.clock import Clock
+from mnemata.domain.errors import MnemataError
+from mnemata.domain.filter import EVERYTHING
+from mnemata.domain.memory import JsonValue
+from mnemata.domain.scope import Role, Scope
+from mnemata.domain.vector import Space
+from mnemata.index.protocol import SearchIndex
+from mnemata.services.barrier import IndexBarrier
+from mnemata.store.database import Database
+
+_ANSWER_WITHIN_S = 2.0
+_POISON_SHOWN = 20
+
+
+class StatusService:
+    def __init__(
+        self,
+        database: Database,
+        index: SearchIndex,
+        barrier: IndexBarrier,
+        *,
+        index_ready: asyncio.Event,
+        embedding: Callable[[], str],
+        space: Space,
+        model: str,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._barrier = barrier
+        self._index_ready = index_ready
+        self._embedding = embedding
+        self._space = space
+        self._model = model
+        self._clock = clock
+
+    async def ready(self) -> tuple[bool, dict[str, str]]:
+        """Whether searches will answer, and the state of each part.
+
+        The store must answer. While the index is being built, searches are answered from the store and say so.
+        """
+        store = await self._store_state()
+        index = "ok" if self._index_ready.is_set() else "building: searches are answered from the store"
+        return store == "ok", {"store": store, "index": index, "embedding": self._embedding()}
+
+    async def report(self, scope: Scope) -> Mapping[str, JsonValue]:
+        """The tenant's counts and the state of each part; an operator also sees sizes, positions and what was set aside."""
+        scope.require(Role.READER)
+        _, parts = await self.ready()
+        async with self._database.tenant(scope) as transaction:
+            memories = await transaction.memories.count(EVERYTHING, now=self._clock.now())
+        report: dict[str, JsonValue] = {
+            "version": __version__,
+            "tenant": scope.tenant,
+            "memories": memories,
+            "parts": dict(parts),
+            "embedding": {
+                "model": self._model,
+                "space": self._space.name,
+                "dimensions": self._space.dimensions,
+            },
+        }
+        if scope.role is Role.OPERATOR:
+            report |= await self._inside()
+        return report
+
+    async def _inside(self) -> dict[str, JsonValue]:
+        async with self._database.platform() as transaction:
+            lag = await transaction.feed.lag(self._barrier.position)
+            set_aside = await transaction.poison.newest(limit=_POISON_SHOWN)
+            total = await transaction.poison.count()
+            server = await transaction.server_version()
+            in_all = await transaction.memories_in_all()
+        statistics = await self._index.statistics()
+        poison: list[JsonValue] = [
+            {
+                "position": str(entry.position),
+                "memory_id": str(entry.memory_id),
+                "code": entry.code,
+                "last_seen": entry.last_seen.isoformat(),
+            }
+            for entry in set_aside
+        ]
+        return {
+            "store": {"server_version": server, "memories_of_all_tenants": in_all},
+            "feed": {
+                "epoch": statistics.epoch,
+                "indexed_up_to": str(self._barrier.position),
+                "changes_waiting": lag.changes,
+                "set_aside": {"count": total, "newest": poison},
+            },
+            "index": {
+                "documents": statistics.documents,
+                "vectors": statistics.vectors,
+                "deleted": statistics.deleted,
+                "segments": statistics.segments,
+                "bytes_on_disk": statistics.bytes_on_disk,
+                "durable_up_to": str(statistics.durable_position),
+                **dict(statistics.details),
+            },
+        }
+
+    async def _store_state(self) -> str:
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S), self._database.platform() as transaction:
+                await transaction.server_version()
+        except MnemataError as error:
+            return error.code
+        except TimeoutError:
+            return "does not answer"
+        return "ok"

@@ -1,0 +1,66 @@
+"""Brings the vectors of memories that were stored while the model could not be used, or before it was chosen."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mnemata.domain.errors import MnemataError
+from mnemata.observability.logging import get_logger
+from mnemata.services.barrier import IndexBarrier
+from mnemata.services.projection import vector_key
+from mnemata.store.database import Database
+from mnemata.embedding.batcher import Batcher
+from mnemata.workers.vectors import VectorSource
+
+log = get_logger("workers")
+
+_BATCH = 256
+
+
+class Backfill:
+    def __init__(
+        self,
+        database: Database,
+        batcher: Batcher,
+        vectors: VectorSource,
+        barrier: IndexBarrier,
+        *,
+        interval_s: float = 5.0,
+    ) -> None:
+        self._database = database
+        self._batcher = batcher
+        self._vectors = vectors
+        self._barrier = barrier
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Embed what has no vector yet: once at start, and after every failure of the model, until cancelled."""
+        self._vectors.wanting = True
+        while True:
+            if self._vectors.wanting:
+                await self._attempt()
+            await asyncio.sleep(self._interval_s)
+
+    async def _attempt(self) -> None:
+        self._vectors.wanting = False
+        try:
+            while await self.step():
+                pass
+        except MnemataError as error:
+            self._vectors.wanting = True
+            log.warning("backfill_waits", code=error.code)
+
+    async def step(self) -> int:
+        """Embed the next memories that have no vector and announce them in the feed; how many there were."""
+        async with self._database.platform() as transaction:
+            memories = await transaction.embeddings.missing(self._vectors.space, limit=_BATCH)
+        if not memories:
+            return 0
+        rows = await self._batcher.embed_documents([memory.embedded_text for memory in memories])
+        async with self._database.platform() as transaction:
+            made = dict(zip(map(vector_key, memories), rows, strict=True))
+            await transaction.embeddings.put(self._vectors.space, made)
+            await transaction.feed.announce_embedded(memories)
+        self._barrier.wake()
+        log.info("vectors_backfilled", memories=len(memories))
+        return len(memories)

@@ -1,0 +1,169 @@
+"""The indexer: change feed to index, in order, in batches, for ever.
+
+Catching up, replay after a crash and rebuilding are the same loop from another position. A change that cannot be applied
+is set aside and never stops the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mnemata.domain.change import Change, Position
+from mnemata.domain.clock import Clock
+from mnemata.domain.errors import Kind, MnemataError
+from mnemata.domain.ids import MemoryId
+from mnemata.domain.memory import Memory, Operation
+from mnemata.domain.query import Neighbours
+from mnemata.index.protocol import Action, Remove, SearchIndex
+from mnemata.observability.logging import get_logger
+from mnemata.observability.metrics import Metrics
+from mnemata.services.barrier import IndexBarrier
+from mnemata.services.projection import project
+from mnemata.store.database import Database
+from mnemata.workers.vectors import VectorSource
+
+log = get_logger("workers")
+
+_TRANSIENT = frozenset({Kind.UNAVAILABLE, Kind.TIMEOUT})
+_BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexerOptions:
+    """`batch_size` in changes, `poll_interval_s` in seconds."""
+
+    batch_size: int = 1_000
+    poll_interval_s: float = 1.0
+
+
+class Indexer:
+    """Feeds one live index. One task runs `run`; a rebuild borrows `fill` for the index beside it."""
+
+    def __init__(
+        self,
+        database: Database,
+        index: SearchIndex,
+        vectors: VectorSource,
+        barrier: IndexBarrier,
+        *,
+        metrics: Metrics,
+        clock: Clock,
+        options: IndexerOptions,
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._vectors = vectors
+        self._barrier = barrier
+        self._metrics = metrics
+        self._clock = clock
+        self._options = options
+        self._failures = 0
+        self.caught_up = asyncio.Event()
+        """Set once the index has reached the head of the feed; before that, answers come from the store."""
+        self.turn = asyncio.Lock()
+        """Held while a batch is applied: who switches the index waits for it."""
+
+    async def run(self, position: Position) -> None:
+        """Follow the feed from the position until cancelled."""
+        self._barrier.advance(position)
+        while True:
+            try:
+                busy = await self.step()
+                self._failures = 0
+            except MnemataError as error:
+                await self._back_off(error)
+                continue
+            if not busy:
+                await self._barrier.work(self._options.poll_interval_s)
+
+    async def step(self) -> bool:
+        """Apply the next batch of the feed to the live index; False where there was nothing to apply."""
+        async with self.turn:
+            changes = await self._read(self._barrier.position)
+            if changes:
+                await self.apply(self._index, changes)
+                self._barrier.advance(changes[-1].position)
+        if len(changes) < self._options.batch_size:
+            self.caught_up.set()
+        return bool(changes)
+
+    async def apply(self, index: SearchIndex, changes: Sequence[Change]) -> None:
+        """Apply a batch; where that fails for good, each change on its own, setting aside those that cannot be."""
+        try:
+            await self._apply_together(index, changes)
+        except MnemataError as error:
+            if error.kind in _TRANSIENT:
+                raise
+            await self._apply_apart(index, changes)
+        except Exception:  # noqa: BLE001 (a worker loop: whatever one memory does, the others go on)
+            await self._apply_apart(index, changes)
+
+    async def fill(self, index: SearchIndex, ids: Sequence[MemoryId], *, position: Position) -> None:
+        """Put memories as they are now into an index that is being built beside the live one."""
+        async with self._database.platform() as transaction:
+            documents = await transaction.documents(ids)
+        await index.apply(await self._actions(documents, embed=set(ids)), position=position)
+
+    async def _read(self, after: Position) -> Sequence[Change]:
+        async with self._database.platform() as transaction:
+            return await transaction.feed.read(after, limit=self._options.batch_size)
+
+    async def _apply_together(self, index: SearchIndex, changes: Sequence[Change]) -> None:
+        changed = list(dict.fromkeys(change.memory_id for change in changes))
+        async with self._database.platform() as transaction:
+            affected = await transaction.affected(changed)
+            documents = await transaction.documents(affected)
+        actions = _removals(changes, documents) + await self._actions(documents, embed=set(changed))
+        await index.apply(actions, position=changes[-1].position)
+        self._metrics.index_changes.inc(len(changes))
+
+    async def _actions(
+        self, documents: Sequence[tuple[Memory, Neighbours]], *, embed: set[MemoryId]
+    ) -> list[Action]:
+        wanted: list[Memory] = []
+        for memory, neighbours in documents:
+            wanted += [near for near in (memory, neighbours.previous, neighbours.next) if near is not None]
+        to_embed = [memory for memory, _ in documents if memory.id in embed and memory.deleted_at is None]
+        vectors = await self._vectors.of(wanted, embed=to_embed)
+        return [
+            project(memory, neighbours, vectors, space=self._vectors.space)
+            for memory, neighbours in documents
+        ]
+
+    async def _apply_apart(self, index: SearchIndex, changes: Sequence[Change]) -> None:
+        for change in changes:
+            try:
+                await self._apply_together(index, [change])
+            except MnemataError as error:
+                if error.kind in _TRANSIENT:
+                    raise
+                await self._set_aside(index, change, error.code)
+            except Exception as error:  # noqa: BLE001 (a worker loop)
+                await self._set_aside(index, change, type(error).__name__)
+
+    async def _set_aside(self, index: SearchIndex, change: Change, code: str) -> None:
+        log.error(
+            "change_set_aside", memory_id=str(change.memory_id), position=str(change.position), code=code
+        )
+        self._metrics.index_poison.inc()
+        async with self._database.platform() as transaction:
+            await transaction.poison.record(change, code=code, now=self._clock.now())
+        await index.apply([], position=change.position)
+
+    async def _back_off(self, error: MnemataError) -> None:
+        wait_s = _BACKOFF_S[min(self._failures, len(_BACKOFF_S) - 1)]
+        self._failures += 1
+        log.warning("indexer_waits", code=error.code, failures=self._failures, wait_s=wait_s)
+        await asyncio.sleep(wait_s)
+
+
+def _removals(changes: Sequence[Change], documents: Sequence[tuple[Memory, Neighbours]]) -> list[Action]:
+    """Purged memories have left the store: the index is told by their change rows alone."""
+    there = {memory.id for memory, _ in documents}
+    return [
+        Remove(tenant=change.tenant, memory_id=change.memory_id)
+        for change in changes
+        if change.memory_id not in there or change.operation is Operation.PURGED
+    ]

@@ -1,0 +1,38 @@
+"""Runs the workers: each in a task of its own, restarted when it fails, cancelled together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from mnemata.observability.logging import get_logger
+
+log = get_logger("workers")
+
+_RESTART_AFTER_S = 1.0
+
+
+class Tasks:
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Keep `work` running under this name until `stop`."""
+        self._tasks.append(asyncio.create_task(_keep_running(name, work), name=name))
+
+    async def stop(self) -> None:
+        """Cancel every worker and wait until all have ended."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+
+async def _keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+            return
+        except Exception as error:  # noqa: BLE001 (a worker that stops unnoticed would be worse)
+            log.exception("worker_failed", worker=name, error=type(error).__name__)
+        await asyncio.sleep(_RESTART_AFTER_S)
