@@ -83,6 +83,9 @@ class Metrics:
         self.database_restarts = Counter(
             "mnemata_database_restarts", "Times the embedded PostgreSQL was restarted.", registry=r
         )
+        self.storage_full = Gauge(
+            "mnemata_storage_full", "1 while writes are refused because the disk is full.", registry=r
+        )
         self.swept = Counter(
             "mnemata_swept", "Memories expired or purged by the sweeper.", ["what"], registry=r
         )

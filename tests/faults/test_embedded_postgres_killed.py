@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from mnemata.domain.errors import DataFolderLocked
+from mnemata.observability.metrics import Metrics
+from mnemata.store.data_folder import DataFolder
+from mnemata.store.embedded import EmbeddedPostgres
+
+# Acknowledges, on its output, every row after its commit.
+WRITER = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    import psycopg
+    from mnemata.observability.metrics import Metrics
+    from mnemata.store.data_folder import DataFolder
+    from mnemata.store.embedded import EmbeddedPostgres
+
+    folder = DataFolder.acquire(Path(sys.argv[1]))
+    server = EmbeddedPostgres.start(folder.path, metrics=Metrics())
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept (x bigint PRIMARY KEY)")
+        (last,) = connection.execute("SELECT coalesce(max(x), 0) FROM kept").fetchone()
+        print("pid", server.pid, flush=True)
+        while True:
+            last += 1
+            connection.execute("INSERT INTO kept VALUES (%s)", (last,))
+            print(last, flush=True)
+""")
+
+
+def start_writer(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=None,
+        text=True,
+    )
+
+
+def postmaster_of(writer: subprocess.Popen[str]) -> psutil.Process:
+    assert writer.stdout is not None
+    for line in writer.stdout:
+        word, _, pid = line.partition(" ")
+        if word == "pid":
+            return psutil.Process(int(pid))
+    raise AssertionError("the writer did not start")
+
+
+def acknowledged(writer: subprocess.Popen[str], at_least: int) -> int:
+    assert writer.stdout is not None
+    for line in writer.stdout:
+        if line.strip().isdigit() and int(line) >= at_least:
+            return int(line)
+    raise AssertionError("the writer ended")
+
+
+def rest_of(writer: subprocess.Popen[str], seen: int) -> int:
+    """The last row that was acknowledged whole before the end."""
+    assert writer.stdout is not None
+    lines = [line for line in writer.stdout if line.endswith("\n") and line.strip().isdigit()]
+    writer.stdout.close()
+    writer.wait(10)
+    return int(lines[-1]) if lines else seen
+
+
+def rows_of(server: EmbeddedPostgres) -> tuple[int, int]:
+    with psycopg.connect(server.url) as connection:
+        return connection.execute("SELECT count(*), coalesce(max(x), 0) FROM kept").fetchone()
+
+
+def kill_tree(process: psutil.Process) -> None:
+    for one in (process, *process.children(recursive=True)):
+        one.kill()
+
+
+def await_that(condition, within_s: float) -> None:
+    until = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < until, "it did not come true in time"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("kill_server_too", [False, True], ids=["owner_alone", "all_processes"])
+def test_every_acknowledged_row_survives_sigkill(tmp_path, kill_server_too):
+    promised = 0
+    for _ in range(3):
+        writer = start_writer(tmp_path)
+        postmaster = postmaster_of(writer)
+        seen = acknowledged(writer, promised + 20)
+        server_processes = [postmaster, *postmaster.children(recursive=True)] if kill_server_too else []
+        for process in [psutil.Process(writer.pid), *server_processes]:
+            process.kill()
+        promised = rest_of(writer, seen)
+    folder = DataFolder.acquire(tmp_path)
+    server = EmbeddedPostgres.start(folder.path, metrics=Metrics())
+    try:
+        count, last = rows_of(server)
+        assert last in {promised, promised + 1}
+        assert count == last
+    finally:
+        server.stop()
+        folder.release()
+
+
+def test_a_server_left_by_a_killed_owner_is_replaced_within_two_seconds(tmp_path):
+    writer = start_writer(tmp_path)
+    orphan = postmaster_of(writer)
+    seen = acknowledged(writer, 20)
+    writer.kill()
+    promised = rest_of(writer, seen)
+    started = time.monotonic()
+    server = EmbeddedPostgres.start(tmp_path, metrics=Metrics())
+    try:
+        assert time.monotonic() - started < 2
+        assert server.pid != orphan.pid
+        assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+        assert rows_of(server)[1] >= promised
+    finally:
+        server.stop()
+
+
+def test_a_server_that_is_recovering_is_replaced_too(tmp_path):
+    writer = start_writer(tmp_path)
+    first = postmaster_of(writer)
+    promised = acknowledged(writer, 50)
+    processes = [psutil.Process(writer.pid), first, *first.children(recursive=True)]
+    for process in processes:
+        process.kill()
+    promised = rest_of(writer, promised)
+    second = start_writer(tmp_path)
+    pid_file = tmp_path / "postgres" / "18" / "postmaster.pid"
+    await_that(lambda: pid_file.exists() and pid_file.read_text().split()[0] != str(first.pid), 10)
+    second.kill()
+    rest_of(second, 0)
+    server = EmbeddedPostgres.start(tmp_path, metrics=Metrics())
+    try:
+        count, last = rows_of(server)
+        assert count == last >= promised
+    finally:
+        server.stop()
+
+
+def test_children_without_their_postmaster_are_ended_before_a_new_one_starts(tmp_path):
+    writer = start_writer(tmp_path)
+    postmaster = postmaster_of(writer)
+    promised = acknowledged(writer, 20)
+    children = postmaster.children(recursive=True)
+    for child in children:
+        child.suspend()
+    postmaster.kill()
+    writer.kill()
+    promised = rest_of(writer, promised)
+    server = EmbeddedPostgres.start(tmp_path, metrics=Metrics())
+    try:
+        assert not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children)
+        assert rows_of(server)[1] >= promised
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("content", ["", "123\n", "not a pid\n", "{own}\n/elsewhere\n0\n5432\n"])
+def test_a_stale_pid_file_does_not_keep_the_server_down(tmp_path, content):
+    EmbeddedPostgres.start(tmp_path, metrics=Metrics()).stop()
+    pid_file = tmp_path / "postgres" / "18" / "postmaster.pid"
+    with subprocess.Popen(["sleep", "60"]) as somebody_else:
+        pid_file.write_text(content.format(own=somebody_else.pid))
+        server = EmbeddedPostgres.start(tmp_path, metrics=Metrics())
+        try:
+            assert server.alive()
+            assert somebody_else.poll() is None
+        finally:
+            server.stop()
+            somebody_else.kill()
+
+
+async def test_a_server_killed_alone_is_started_again_by_supervision(tmp_path):
+    metrics = Metrics()
+    server = await asyncio.to_thread(EmbeddedPostgres.start, tmp_path, metrics=metrics)
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT generate_series(1, 1000) AS x")
+    supervision = asyncio.create_task(server.supervise(interval_s=0.05))
+    try:
+        for expected in (1, 2):
+            old = server.pid
+            await asyncio.to_thread(kill_tree, psutil.Process(old))
+            await asyncio.to_thread(await_that, lambda old=old: server.alive() and server.pid != old, 15)
+            assert rows_of(server) == (1000, 1000)
+            assert metrics.registry.get_sample_value("mnemata_database_restarts_total") == expected
+    finally:
+        supervision.cancel()
+        await asyncio.gather(supervision, return_exceptions=True)
+        await asyncio.to_thread(server.stop)
+
+
+async def test_a_killed_session_does_not_end_the_server(tmp_path):
+    metrics = Metrics()
+    server = await asyncio.to_thread(EmbeddedPostgres.start, tmp_path, metrics=metrics)
+    supervision = asyncio.create_task(server.supervise(interval_s=0.05))
+
+    def answers() -> bool:
+        try:
+            with psycopg.connect(server.url) as connection:
+                return connection.execute("SELECT 1").fetchone() == (1,)
+        except psycopg.OperationalError:
+            return False
+
+    try:
+        with psycopg.connect(server.url) as victim:
+            os.kill(victim.info.backend_pid, signal.SIGKILL)
+            await asyncio.to_thread(await_that, answers, 15)
+            victim.close()
+        assert metrics.registry.get_sample_value("mnemata_database_restarts_total") == 0
+    finally:
+        supervision.cancel()
+        await asyncio.gather(supervision, return_exceptions=True)
+        await asyncio.to_thread(server.stop)
+
+
+def test_a_second_process_is_refused_with_the_pid_of_the_first(tmp_path):
+    writer = start_writer(tmp_path)
+    acknowledged(writer, 1)
+    try:
+        with pytest.raises(DataFolderLocked) as refused:
+            DataFolder.acquire(tmp_path)
+        assert refused.value.facts["pid"] == writer.pid
+    finally:
+        writer.terminate()
+        rest_of(writer, 0)
+        EmbeddedPostgres.start(tmp_path, metrics=Metrics()).stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
+def test_a_plain_user_can_start_a_server():
+    with tempfile.TemporaryDirectory(prefix="mnemata-plain-") as folder:
+        os.chown(folder, 65_534, 65_534)
+        script = textwrap.dedent("""
+            import os, sys
+            from pathlib import Path
+            import psycopg
+            from mnemata.observability.metrics import Metrics
+            from mnemata.store.data_folder import DataFolder
+            from mnemata.store.embedded import EmbeddedPostgres
+            folder = DataFolder.acquire(Path(sys.argv[1]))
+            server = EmbeddedPostgres.start(folder.path, metrics=Metrics())
+            with psycopg.connect(server.url) as connection:
+                print(os.geteuid(), *connection.execute("SELECT 40 + 2").fetchone())
+            server.stop()
+        """)
+        as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        done = subprocess.run(
+            [*as_nobody, sys.executable, "-c", script, f"{folder}/data"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd="/",
+            check=False,
+        )
+        assert "65534 42" in done.stdout.splitlines(), done.stderr
