@@ -37,6 +37,25 @@ install-dev: $(VENV)/.installed-dev
 run: $(VENV)/.installed ## start the platform on its embedded defaults, http://127.0.0.1:8080
 	@$(BIN)/mnemata serve
 
+check: $(VENV)/.installed-dev ## lint, types, import rules, dependencies
+	@$(BIN)/ruff check --quiet src tests benchmarks
+	@$(BIN)/ruff format --quiet --check src tests benchmarks
+	@$(BIN)/basedpyright --level error
+	@$(BIN)/lint-imports --cache-dir $(VENV)/.import_linter_cache | tail -n 2
+	@$(BIN)/deptry src 2>&1 | tail -n 1
+
+test: $(VENV)/.installed-dev ## every check and every test, with coverage
+	@tests/run.sh
+
+bench: $(VENV)/.installed-bench ## measure speed: make bench DATA=folder
+	@$(BIN)/python -m benchmarks.speed --data "$(DATA)"
+
+eval: $(VENV)/.installed-dev ## measure relevance: make eval DATA=folder
+	@$(BIN)/python -m benchmarks.relevance --data "$(DATA)"
+
+soak: $(VENV)/.installed-dev ## kill every process under load, hundreds of times: make soak CYCLES=300
+	@$(BIN)/python -m benchmarks.soak --cycles "$(CYCLES)"
+
 fmt: $(VENV)/.installed-dev ## format the code and mend what the linter can
 	@$(BIN)/ruff format src tests benchmarks
 	@$(BIN)/ruff check --fix --quiet src tests benchmarks

@@ -230,6 +230,27 @@ def load(
     return settings
 
 
+def sources(
+    *, config: Path | None = None, environment: Mapping[str, str] | None = None, **overrides: Any
+) -> dict[tuple[str, ...], str]:
+    """Where each setting that is not at its default comes from: 'file', 'environment' or 'option'; as `load` reads them."""
+    trees: dict[str, Mapping[str, Any]] = {
+        "file": {} if config is None else _read_toml(config),
+        "environment": _from_environment(os.environ if environment is None else environment),  # noqa: TID251 (the one place)
+        "option": overrides,
+    }
+    return {path: origin for origin, tree in trees.items() for path in names() if _given(tree, path)}
+
+
+def _given(tree: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+    here: Any = tree
+    for part in path:
+        if not isinstance(here, Mapping) or part not in here:
+            return False
+        here = here[part]
+    return True
+
+
 def names(section: type[BaseModel] = Settings, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every setting's path, e.g. ('http', 'port')."""
     for name, info in section.model_fields.items():

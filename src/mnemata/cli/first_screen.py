@@ -1,0 +1,58 @@
+"""What a person sees when the platform has started: where it is, what it runs on, what to try next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mnemata import __version__
+from mnemata.cli import people
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mnemata.settings import Settings
+
+
+def first_screen(console: Console, settings: Settings, url: str, facts: dict[str, Any]) -> None:
+    console.print(f"\nMnemata {__version__} is ready at [bold]{url}[/bold]\n")
+    for name, value in _rows(settings, facts):
+        console.print(f"  {name:<12}{value}", markup=False, soft_wrap=True)
+    console.print("\nTry, in another terminal:\n")
+    for line in _next_commands(settings, url):
+        console.print(f"  {line}", markup=False, soft_wrap=True)
+    console.print(f"\nThe API is described at {url}/docs. Ctrl-C stops the server.\n", markup=False)
+
+
+def _rows(settings: Settings, facts: dict[str, Any]) -> list[tuple[str, str]]:
+    embedding, store = facts["embedding"], facts["store"]
+    database = "embedded" if settings.database.url is None else "at its URL"
+    memories = people.amount(store["memories_of_all_tenants"], "memory")
+    return [
+        ("data", f"{settings.data_dir} ({memories})"),
+        ("store", f"PostgreSQL {store['server_version']}, {database}"),
+        ("model", _model(embedding)),
+        ("index", f"local, {facts['index']['documents']:,} documents"),
+        ("keys", _keys(settings)),
+    ]
+
+
+def _model(embedding: dict[str, Any]) -> str:
+    if not embedding["dimensions"]:
+        return "none: memories are found by their words"
+    return f"{embedding['model']}, {embedding['dimensions']} dimensions"
+
+
+def _keys(settings: Settings) -> str:
+    if settings.auth_required:
+        return "required; `mnemata keys create NAME` makes one"
+    return "not required (only this machine can connect)"
+
+
+def _next_commands(settings: Settings, url: str) -> list[str]:
+    key = ' -H "Authorization: Bearer mk_..."' if settings.auth_required else ""
+    body = '{"content": "Ana prefers the window seat", "user_id": "ana"}'
+    return [
+        'mnemata add "Ana prefers the window seat" --user ana',
+        'mnemata search "where does Ana like to sit?"',
+        f"curl {url}/v1/memories{key} -H 'Content-Type: application/json' -d '{body}'",
+    ]

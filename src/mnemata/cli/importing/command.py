@@ -1,0 +1,198 @@
+"""`mnemata import`: memories from JSON lines, streamed in batches, again without harm."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mnemata.cli import people
+from mnemata.cli.call import Call
+from mnemata.cli.exits import ExitCode
+from mnemata.cli.options import wait_for
+from mnemata.cli.progress import Bar, bar
+
+if TYPE_CHECKING:
+    from mnemata.cli.client import Client
+    from mnemata.cli.importing.lines import Line, Refused
+    from mnemata.cli.importing.mapping import FieldMap
+    from mnemata.cli.importing.sender import Report, Sender
+
+_SHOWN_REFUSALS = 20
+_READ_AT_ONCE = 500
+
+
+class PresetName(StrEnum):
+    AUTO = "auto"
+    NONE = "none"
+    LOCOMO = "locomo"
+    DIALOGUES = "dialogues"
+
+
+async def import_files(
+    call: Call,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="JSON lines, plain or .gz; - is stdin; a folder stands for its corpus.jsonl.",
+        ),
+    ],
+    *,
+    preset: Annotated[
+        PresetName, typer.Option("--preset", help="A ready mapping; auto recognises turns of conversations.")
+    ] = PresetName.AUTO,
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="FIELD=SOURCE",
+            help="Where a field comes from: user_id=metadata.name or session_id={metadata.a}/{metadata.b}.",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, max=1_000, help="Memories per request.")
+    ] = 500,
+    in_flight: Annotated[
+        int, typer.Option("--in-flight", min=1, max=32, help="Requests under way at once.")
+    ] = 4,
+    errors: Annotated[
+        Path | None,
+        typer.Option("--errors", metavar="FILE", help="Write refused lines there, as JSON lines."),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="End when searches find all of it, or when it is stored.")
+    ] = True,
+) -> None:
+    """Store memories from files of JSON lines.
+
+    A line holds a memory's fields, or those of a retrieval set: _id, title, text, metadata.
+
+    It may be run again: a line with an external id (or _id) changes its memory instead of adding one. Ends with
+    exit code 2 if any line was refused; the others are stored.
+    """
+    from mnemata.cli.connection import connected
+    from mnemata.cli.importing.lines import files_of
+
+    names = files_of(files)
+    async with connected(call) as client:
+        with bar(call.output, "importing", "memories") as shown:
+            report = await _send_all(
+                client,
+                names,
+                shown,
+                preset=preset,
+                options=mapping or [],
+                batch_size=batch_size,
+                in_flight=in_flight,
+                wait=wait,
+                call=call,
+            )
+    _tell(call, report, errors)
+    if report.refused:
+        raise typer.Exit(ExitCode.INVALID)
+
+
+async def _send_all(
+    client: Client,
+    names: list[str],
+    shown: Bar,
+    *,
+    preset: PresetName,
+    options: list[str],
+    batch_size: int,
+    in_flight: int,
+    wait: bool,
+    call: Call,
+) -> Report:
+    from mnemata.cli.importing import lines
+    from mnemata.cli.importing.sender import Sender
+    from mnemata.domain.ids import Uuid7Factory
+
+    began, total, position = time.monotonic(), lines.total_bytes(names), 0
+
+    def consumed(count: int) -> None:
+        nonlocal position
+        position = count
+
+    sender = Sender(
+        client,
+        ids=Uuid7Factory(),
+        batch_size=batch_size,
+        in_flight=in_flight,
+        wait_for=wait_for(wait),
+        progress=lambda report: shown.at(position, total, counted=report.counted),
+    )
+    try:
+        await _feed(sender, lines.read(names, consumed), preset=preset, options=options, call=call)
+        await sender.finish()
+    finally:
+        sender.stop()
+    sender.report.seconds = time.monotonic() - began
+    return sender.report
+
+
+async def _feed(
+    sender: Sender, source: Iterator[Line | Refused], *, preset: PresetName, options: list[str], call: Call
+) -> None:
+    """Every line to the sender, mapped; lines that cannot be read go to the report."""
+    from mnemata.cli.importing.lines import Refused
+
+    chosen: FieldMap | None = None
+    # Reading and unzipping leave the event loop, in pieces large enough not to be felt.
+    while piece := await asyncio.to_thread(lambda: list(itertools.islice(source, _READ_AT_ONCE))):
+        for item in piece:
+            if isinstance(item, Refused):
+                sender.report.refused.append(item)
+                continue
+            chosen = chosen or _field_map(item, preset, options, call)
+            memory = chosen.memory(item.value)
+            await sender.add(item.place, memory, len(str(memory.get("content", ""))) + 256)
+
+
+def _field_map(first: Line, preset: PresetName, options: list[str], call: Call) -> FieldMap:
+    from mnemata.cli.importing.mapping import PRESETS, preset_for, with_options
+
+    name = preset.value
+    if preset is PresetName.AUTO:
+        name = preset_for(first.value)
+        if name != "none":
+            call.output.note(
+                f"turns of conversations: taken as --preset {name} (--preset none leaves them as they are)"
+            )
+    return with_options(PRESETS[name], options)
+
+
+def _tell(call: Call, report: Report, errors: Path | None) -> None:
+    refused = [item.as_json() for item in report.refused]
+    if errors is not None:
+        errors.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in refused), "utf-8")
+    summary: dict[str, Any] = {
+        "stored": report.stored,
+        "updated": report.updated,
+        "refused": len(refused),
+        "seconds": round(report.seconds, 3),
+    }
+    call.output.answer(summary | {"errors": refused}, lambda console: console.print(_sentence(report)))
+    if errors is not None:
+        return
+    for item in report.refused[:_SHOWN_REFUSALS]:
+        call.output.warn(f"{item.place} is not stored: {item.reason}")
+    if len(refused) > _SHOWN_REFUSALS:
+        call.output.warn(f"{len(refused) - _SHOWN_REFUSALS:,} more refused; --errors FILE keeps them all")
+
+
+def _sentence(report: Report) -> str:
+    done = report.stored + report.updated
+    rate = done / report.seconds if report.seconds else 0.0
+    return (
+        f"{people.amount(report.stored, 'memory')} stored, {report.updated:,} updated, {len(report.refused):,} refused "
+        f"in {people.duration(report.seconds)} ({rate:,.0f} a second)"
+    )

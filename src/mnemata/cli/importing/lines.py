@@ -1,0 +1,124 @@
+"""Lines of JSON files, plain or gzipped or from stdin, one object each, with the place they come from."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from mnemata.domain.errors import InvalidField
+
+STDIN = "-"
+MAX_LINE_BYTES = 32 * 1_048_576
+"""Longer than any memory that can be stored: a file without line ends must not fill the memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A line that is not stored, and why."""
+
+    place: Place
+    code: str
+    reason: str
+
+    def as_json(self) -> dict[str, str | int]:
+        return {"file": self.place.file, "line": self.place.line, "code": self.code, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    place: Place
+    value: dict[str, Any]
+
+
+def files_of(given: Sequence[str]) -> list[str]:
+    """The files to read: a folder stands for its corpus.jsonl or corpus.jsonl.gz. Raises InvalidField."""
+    return [_file_of(name) for name in given]
+
+
+def total_bytes(files: Sequence[str]) -> int | None:
+    """How much there is to read, or None where stdin is among it."""
+    return None if STDIN in files else sum(Path(name).stat().st_size for name in files)
+
+
+def read(files: Sequence[str], consumed: Callable[[int], None]) -> Iterator[Line | Refused]:
+    """Every line that is not blank, in order; `consumed` is told how many bytes of all files have been read."""
+    done = 0
+    for name in files:
+        with _opened(name) as (text, position):
+            for number, data in enumerate(_bounded_lines(text), start=1):
+                place = Place(file=name, line=number)
+                if data.strip():
+                    yield _parsed(place, data)
+                    consumed(done + position())
+            done += position()
+
+
+def _file_of(name: str) -> str:
+    path = Path(name)
+    if name == STDIN or path.is_file():
+        return name
+    if not path.is_dir():
+        raise InvalidField(
+            field=name, reason="is not a file or folder", remedy="Give JSON lines, plain or .gz"
+        )
+    for inside in (path / "corpus.jsonl", path / "corpus.jsonl.gz"):
+        if inside.is_file():
+            return str(inside)
+    raise InvalidField(field=name, reason="holds no corpus.jsonl or corpus.jsonl.gz", remedy="Name the files")
+
+
+@contextmanager
+def _opened(name: str) -> Generator[tuple[IO[bytes], Callable[[], int]]]:
+    """The lines' bytes, and how many bytes of the file itself have been read (compressed, where it is)."""
+    if name == STDIN:
+        yield sys.stdin.buffer, lambda: 0
+        return
+    with Path(name).open("rb") as raw:
+        if not name.endswith(".gz"):
+            yield raw, raw.tell
+            return
+        with gzip.open(raw) as text:
+            yield text, raw.tell  # pyright: ignore[reportReturnType]
+
+
+def _bounded_lines(text: IO[bytes]) -> Iterator[bytes]:
+    while data := text.readline(MAX_LINE_BYTES + 1):
+        yield data
+        while len(data) > MAX_LINE_BYTES and not data.endswith(b"\n"):
+            data = text.readline(MAX_LINE_BYTES + 1)
+
+
+def _parsed(place: Place, data: bytes) -> Line | Refused:
+    if len(data) > MAX_LINE_BYTES:
+        return Refused(place=place, code="too_large", reason=f"is longer than {MAX_LINE_BYTES:,} bytes")
+    try:
+        # utf-8-sig: files from some systems start with a byte order mark.
+        value = json.loads(data.decode("utf-8-sig"), parse_constant=_no_such_number)
+    except UnicodeDecodeError as error:
+        return Refused(place=place, code="invalid_utf8", reason=f"is not UTF-8 at byte {error.start}")
+    except RecursionError:
+        return Refused(place=place, code="invalid_json", reason="is nested too deeply")
+    except ValueError as error:
+        return Refused(place=place, code="invalid_json", reason=f"is not JSON: {error}")
+    if not isinstance(value, dict):
+        return Refused(place=place, code="invalid_json", reason="is not a JSON object")
+    return Line(place=place, value=value)
+
+
+def _no_such_number(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")

