@@ -1,0 +1,66 @@
+"""From a memory's id to its living slot, in about 20 bytes a memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GONE = -1
+_LOW = (1 << 64) - 1
+
+
+class IdSlots:
+    """Ids as 128-bit numbers. One writer; any number of readers.
+
+    What came last stands in a dictionary; `seal` moves it into arrays sorted by the id's lower half. A dictionary
+    of everything would take ten times the memory.
+    """
+
+    def __init__(self) -> None:
+        self._recent: dict[int, int] = {}
+        self._sealed = _Sealed(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int32))
+
+    @property
+    def unsealed(self) -> int:
+        return len(self._recent)
+
+    def put(self, number: int, slot: int) -> None:
+        self._recent[number] = slot
+
+    def drop(self, number: int) -> None:
+        self._recent[number] = _GONE
+
+    def find(self, number: int) -> int | None:
+        """The slot that was put last for this id."""
+        # The dictionary first: sealing publishes the arrays before it empties the dictionary.
+        slot = self._recent.get(number)
+        if slot is None:
+            return self._sealed.find(number)
+        return None if slot == _GONE else slot
+
+    def find_all(self, numbers: Iterable[int]) -> list[int | None]:
+        return [self.find(number) for number in numbers]
+
+    def seal(self, high: NDArray[np.uint64], low: NDArray[np.uint64], slots: NDArray[np.int64]) -> None:
+        """Take the ids (halves) and slots of everything that lives, as they are now."""
+        order = np.argsort(low, kind="stable")
+        self._sealed = _Sealed(
+            low[order].astype(np.uint64), high[order].astype(np.uint64), slots[order].astype(np.int32)
+        )
+        self._recent = {}
+
+
+class _Sealed:
+    def __init__(self, low: NDArray[np.uint64], high: NDArray[np.uint64], slots: NDArray[np.int32]) -> None:
+        self._low, self._high, self._slots = low, high, slots
+
+    def find(self, number: int) -> int | None:
+        low, high = np.uint64(number & _LOW), np.uint64(number >> 64)
+        place = int(self._low.searchsorted(low))
+        while place < len(self._low) and self._low[place] == low:
+            if self._high[place] == high:
+                return int(self._slots[place])
+            place += 1
+        return None

@@ -1,0 +1,221 @@
+"""One generation of a tenant's vector leg: columns, rows and ids that share slot numbers, and their files.
+
+Compaction writes a new generation beside the old one. Within a generation slots are only ever added.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from mnemata.domain.errors import IndexDamaged
+from mnemata.domain.vector import Metric
+from mnemata.index.local.column_ids import IdSlots
+from mnemata.index.local.columns import Columns, Snapshot
+from mnemata.index.local.vector_files import FileState, Saved, append, frame, load_columns
+from mnemata.index.local.vector_rows import Matrix, Rows
+from mnemata.index.protocol import Embedded, Upsert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What of this generation is on disk: the columns' log, the rows, which slots have ended."""
+
+    columns: FileState
+    rows: FileState
+    ended: FileState
+    saves: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsaved:
+    """What a save has to write, taken in one moment; the rows in it never change again."""
+
+    frame: bytes
+    rows: memoryview
+    ended: bytes
+    saved: Saved
+
+
+class Generation:
+    """One writer (`write`, `unsaved`, `committed`); readers use `columns.snapshot`, `matrix` and `ids`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        number: int,
+        metric: Metric,
+        columns: Columns,
+        rows: Rows,
+        files: Files,
+        saved: Saved,
+    ) -> None:
+        self.folder = folder
+        self.number = number
+        self.files = files
+        self.ids = IdSlots()
+        self._metric = metric
+        self._columns = columns
+        self._rows = rows
+        self._saved = saved
+
+    @classmethod
+    def create(cls, folder: Path, *, number: int, metric: Metric, dimensions: int) -> Generation:
+        files = Files(
+            columns=FileState(name=f"columns-{number}.log"),
+            rows=FileState(name=f"rows-{number}.f16"),
+            ended=FileState(name=f"ended-{number}-0.bits"),
+        )
+        rows = Rows(folder / files.rows.name, dimensions=dimensions, size=0)
+        return cls(
+            folder, number=number, metric=metric, columns=Columns(), rows=rows, files=files, saved=Saved()
+        )
+
+    @classmethod
+    def load(cls, folder: Path, body: dict[str, Any], *, metric: Metric, dimensions: int) -> Generation:
+        """The generation that a manifest's body describes. Raises IndexDamaged."""
+        files = Files(
+            columns=FileState(**body["columns"]),
+            rows=FileState(**body["rows"]),
+            ended=FileState(**body["ended"]),
+            saves=body["saves"],
+        )
+        for state in (files.columns, files.rows, files.ended):
+            state.check(folder)
+        columns, saved = _load_columns(folder, files, body["slots"])
+        if files.rows.size != columns.size * dimensions * 2:
+            raise IndexDamaged(path=str(folder / files.rows.name), reason="the number of rows is wrong")
+        rows = Rows(folder / files.rows.name, dimensions=dimensions, size=columns.size)
+        generation = cls(
+            folder, number=body["number"], metric=metric, columns=columns, rows=rows, files=files, saved=saved
+        )
+        generation.seal_ids()
+        return generation
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._columns.snapshot
+
+    @property
+    def matrix(self) -> Matrix:
+        return self._rows.matrix
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory of columns and rows, without the dictionaries of strings."""
+        return self._columns.nbytes + self._columns.size * self.matrix.shape[1] * 2
+
+    def write(self, upserts: Sequence[Upsert], removals: Iterable[int]) -> None:
+        """Put the memories in new slots, end the slots that they replace and those removed; readers see it at once.
+
+        An upsert that would change nothing takes no slot: replays do not let the index grow.
+        """
+        vectors = self._half_precision(upserts)
+        replaced = [self.ids.find(upsert.memory.id.int) for upsert in upserts]
+        changed = [
+            place
+            for place, upsert in enumerate(upserts)
+            if not self._is_current(replaced[place], upsert, vectors[place])
+        ]
+        ended = [slot for place in changed if (slot := replaced[place]) is not None]
+        self._append([upserts[place] for place in changed], vectors[changed])
+        ended.extend(self._drop(removals))
+        if changed or ended:
+            self._columns.end(ended)
+            self._columns.publish()
+
+    def unsaved(self) -> Unsaved:
+        """What was written since the last save."""
+        data, now = frame(self._columns, self._saved)
+        return Unsaved(
+            frame=data if now != self._saved else b"",
+            rows=self._rows.bytes_of(self._saved.slots, now.slots),
+            ended=np.packbits(~self.snapshot.alive, bitorder="little").tobytes(),
+            saved=now,
+        )
+
+    def append_to_files(self, unsaved: Unsaved) -> Files:
+        """Make it durable, without changing anything that the last manifest names. Raises OSError."""
+        saves = self.files.saves + 1
+        return Files(
+            columns=append(self.folder, self.files.columns, unsaved.frame),
+            rows=append(self.folder, self.files.rows, unsaved.rows),
+            ended=append(self.folder, FileState(name=f"ended-{self.number}-{saves}.bits"), unsaved.ended),
+            saves=saves,
+        )
+
+    def committed(self, unsaved: Unsaved, files: Files) -> None:
+        """The manifest names these files now."""
+        self._saved, self.files = unsaved.saved, files
+
+    def seal_ids(self) -> None:
+        """Move the ids into their compact form."""
+        columns = self.snapshot
+        slots = np.flatnonzero(columns.alive)
+        self.ids.seal(columns.column("id_high", slots), columns.column("id_low", slots), slots)
+
+    def _append(self, upserts: Sequence[Upsert], vectors: NDArray[np.float16]) -> None:
+        if not upserts:
+            return
+        start, stop = self._columns.size, self._columns.size + len(upserts)
+        self._rows.reserve(stop, written=self._saved.slots, used=start)
+        self._rows.matrix[start:stop] = vectors
+        self._columns.append(
+            [upsert.memory for upsert in upserts], [isinstance(upsert.vector, Embedded) for upsert in upserts]
+        )
+        for slot, upsert in enumerate(upserts, start):
+            self.ids.put(upsert.memory.id.int, slot)
+
+    def _drop(self, removals: Iterable[int]) -> list[int]:
+        ended: list[int] = []
+        for number in removals:
+            slot = self.ids.find(number)
+            if slot is not None:
+                self.ids.drop(number)
+                ended.append(slot)
+        return ended
+
+    def _is_current(self, slot: int | None, upsert: Upsert, row: NDArray[np.float16]) -> bool:
+        if slot is None:
+            return False
+        arrays = self.snapshot.arrays
+        return bool(
+            arrays["version"][slot] == upsert.memory.version
+            and arrays["has_vector"][slot] == isinstance(upsert.vector, Embedded)
+            and np.array_equal(self.matrix[slot].view(np.uint16), row.view(np.uint16))
+        )
+
+    def _half_precision(self, upserts: Sequence[Upsert]) -> NDArray[np.float16]:
+        """(n, d) float16: the vectors, zeros where one is pending."""
+        vectors = np.zeros((len(upserts), self.matrix.shape[1]), np.float32)
+        for place, upsert in enumerate(upserts):
+            if isinstance(upsert.vector, Embedded):
+                vectors[place] = upsert.vector.vector
+        return prepared(vectors, self._metric).astype(np.float16)
+
+
+def prepared(vectors: NDArray[np.float32], metric: Metric) -> NDArray[np.float32]:
+    """(n, d) float32 as the metric compares them: of unit length for cosine. A zero vector stays zero."""
+    if metric is not Metric.COSINE:
+        return vectors
+    lengths: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
+    lengths[lengths == 0] = 1
+    return vectors / lengths
+
+
+def _load_columns(folder: Path, files: Files, slots: int) -> tuple[Columns, Saved]:
+    try:
+        log = memoryview((folder / files.columns.name).read_bytes())[: files.columns.size]
+        bits = np.frombuffer((folder / files.ended.name).read_bytes(), np.uint8)
+        ended = np.unpackbits(bits, count=slots, bitorder="little").astype(np.bool_)
+        return load_columns(log, ended)
+    except (OSError, ValueError, KeyError, struct.error, StopIteration, orjson.JSONDecodeError) as error:
+        raise IndexDamaged(path=str(folder / files.columns.name), reason="it cannot be read") from error
