@@ -1,5 +1,6 @@
 # Every command a contributor needs. `make help` lists them.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +14,9 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Mnemata needs Python 3.11 or later. Name one: make run PYTHON=python3.11' >&2; exit 1; }
+	@echo 'Installing into $(VENV): a minute at the first time.'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
@@ -31,8 +35,8 @@ $(VENV)/.installed-bench: locks/bench.txt $(VENV)/.installed-dev
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/bench.txt
 	@touch $@
 
-install: $(VENV)/.installed
-install-dev: $(VENV)/.installed-dev
+install: $(VENV)/.installed ## install what `make run` needs into .venv
+install-dev: $(VENV)/.installed-dev ## install what the tests need too
 
 run: $(VENV)/.installed ## start the platform on its embedded defaults, http://127.0.0.1:8080
 	@$(BIN)/mnemata serve

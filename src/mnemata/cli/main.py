@@ -29,7 +29,13 @@ from mnemata.cli.output import Output
 from mnemata.domain.errors import MnemataError
 
 # Plain help: rich's costs more time than the whole rest of a short command.
-app = typer.Typer(name="mnemata", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(
+    name="mnemata",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
 
 for name, function in (
     ("serve", serve.serve),

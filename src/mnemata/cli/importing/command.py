@@ -80,8 +80,10 @@ async def import_files(
     """
     from mnemata.cli.connection import connected
     from mnemata.cli.importing.lines import files_of
+    from mnemata.cli.importing.mapping import PLAIN, with_options
 
     names = files_of(files)
+    with_options(PLAIN, mapping or [])  # refused here, before anything is opened
     async with connected(call) as client:
         with bar(call.output, "importing", "memories") as shown:
             report = await _send_all(

@@ -1,0 +1,127 @@
+import json
+
+import pytest
+
+import mnemata
+from mnemata import settings as settings_module
+from mnemata.cli.main import run
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch, tmp_path):
+    monkeypatch.setattr(settings_module.os, "environ", {"MNEMATA_DATA_DIR": str(tmp_path / "data")})
+
+
+@pytest.fixture
+def mnemata_command(capsys):
+    """Runs the command line: its exit code, stdout and stderr."""
+
+    def invoke(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            run(arguments)
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return invoke
+
+
+def setting(output, name):
+    return next(row for row in json.loads(output)["settings"] if row["name"] == name)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--data-dir", "/a", "--json", "settings"),
+        ("settings", "--json", "--data-dir", "/a"),
+        ("--data-dir", "/b", "settings", "--json", "--data-dir", "/a"),
+    ],
+)
+def test_options_may_stand_before_or_after_the_command_and_the_later_wins(mnemata_command, arguments):
+    code, out, err = mnemata_command(*arguments)
+
+    assert (code, err) == (0, "")
+    assert setting(out, "data_dir")["value"] == "/a"
+    assert setting(out, "data_dir")["source"] == "option"
+
+
+def test_settings_say_where_each_value_comes_from(mnemata_command, monkeypatch, tmp_path):
+    file = tmp_path / "mnemata.toml"
+    file.write_text("[http]\nport = 9000\nhost = '127.0.0.1'\n")
+    monkeypatch.setitem(settings_module.os.environ, "MNEMATA_HTTP__PORT", "9001")
+
+    _, out, _ = mnemata_command("--config", str(file), "settings", "--json")
+
+    assert setting(out, "http.port") == {
+        "name": "http.port",
+        "value": 9001,
+        "unit": "",
+        "source": "environment",
+        "environment": "MNEMATA_HTTP__PORT",
+    }
+    assert setting(out, "http.host")["source"] == "file"
+    assert setting(out, "log.level")["source"] == "default"
+    assert setting(out, "client.timeout_s")["unit"] == "seconds"
+
+
+def test_secrets_are_never_printed(mnemata_command, monkeypatch):
+    monkeypatch.setitem(settings_module.os.environ, "MNEMATA_DATABASE__URL", "postgresql://u:hidden@h/d")
+
+    outputs = mnemata_command("settings", "--api-key", "mk_hidden"), mnemata_command("settings", "--json")
+
+    assert all("hidden" not in out + err for _, out, err in outputs)
+
+
+def test_wrong_setting_is_named_with_the_nearest_known_one(mnemata_command, monkeypatch):
+    monkeypatch.setitem(settings_module.os.environ, "MNEMATA_HTTP__PROT", "1")
+
+    code, out, err = mnemata_command("settings")
+
+    assert (code, out) == (2, "")
+    assert "http.port" in err
+
+
+def test_error_is_an_object_on_stderr_for_programs(mnemata_command):
+    code, out, err = mnemata_command("--json", "forget")
+
+    assert (code, out) == (2, "")
+    assert json.loads(err)["error"]["code"] == "invalid_field"
+
+
+def test_server_that_is_not_there_is_unavailable(mnemata_command):
+    code, out, err = mnemata_command("--url", "http://127.0.0.1:1", "status")
+
+    assert (code, out) == (7, "")
+    assert "http://127.0.0.1:1" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("search", "x", "--limit", "0"),
+        ("search", "x", "--filter", "{"),
+        ("nothing",),
+        ("forget", "0197", "--user", "ana"),
+        ("forget", "--undo", "--user", "ana"),
+        ("add", "x", "--metadata", "[]"),
+        ("import", "missing.jsonl"),
+        ("import", "-", "--map", "colour=x"),
+    ],
+)
+def test_wrong_input_is_exit_code_two_before_anything_is_opened(mnemata_command, tmp_path, arguments):
+    code, out, err = mnemata_command(*arguments)
+
+    assert (code, out) == (2, "")
+    assert err
+    assert not (tmp_path / "data").exists()
+
+
+def test_version_is_the_package_s(mnemata_command):
+    assert mnemata_command("--version") == (0, f"mnemata {mnemata.__version__}\n", "")
+
+
+def test_command_without_arguments_shows_the_help(mnemata_command):
+    code, out, err = mnemata_command()
+
+    assert code == 2
+    assert "search" in out + err
