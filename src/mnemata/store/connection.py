@@ -1,0 +1,92 @@
+"""One transaction on one connection: it takes a role and a tenant in the same round trip as its first statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import TupleRow
+
+from mnemata.domain.errors import MnemataError
+from mnemata.store.errors import Limits, translated
+from mnemata.store.statements import Statement, statements
+
+Row: TypeAlias = Sequence[Any]
+Parameters: TypeAlias = Mapping[str, Any]
+Connection: TypeAlias = "psycopg.AsyncConnection[TupleRow]"
+
+CHANNEL = "mnemata_changes"
+_SQL = statements("transaction")
+
+
+class Session:
+    """A transaction that begins with its first statement. Statements travel in a pipeline: no round trip for BEGIN."""
+
+    def __init__(self, connection: Connection, *, settings: Parameters, limits: Limits) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._limits = limits
+        self._begun = False
+        self._failed = False
+        self._announced = False
+
+    async def rows(
+        self, statement: Statement | sql.Composed, parameters: Parameters | None = None
+    ) -> Sequence[Row]:
+        """The rows that the statement gives: none for one that gives none. Raises as store.errors says."""
+        with translated(self._limits):
+            try:
+                cursor = await self._send(statement, parameters)
+                return [] if cursor.description is None else await cursor.fetchall()
+            except BaseException:
+                self._failed = True
+                raise
+
+    async def row(
+        self, statement: Statement | sql.Composed, parameters: Parameters | None = None
+    ) -> Row | None:
+        """The first row, or None."""
+        found = await self.rows(statement, parameters)
+        return found[0] if found else None
+
+    def announce(self) -> None:
+        """Wake those who listen for changes, once this transaction has committed."""
+        self._announced = True
+
+    async def commit(self) -> None:
+        """Commit. A transaction in which a statement failed cannot: saying that it did would lose writes silently."""
+        if not self._begun:
+            return
+        if self._failed:
+            raise MnemataError
+        with translated(self._limits):
+            async with self._connection.pipeline():
+                done = await self._connection.execute(_SQL["commit"].text)
+                if self._announced:
+                    # A transaction of its own: NOTIFY holds a server-wide lock while it commits, and a commit that
+                    # waits for the disk under that lock would make all writers wait in line. Polls cover a crash between.
+                    await self._connection.execute(_SQL["notify"].text, {"channel": CHANNEL})
+        if done.statusmessage != "COMMIT":
+            raise MnemataError
+
+    async def roll_back(self) -> None:
+        """Undo everything. Never raises: a connection that cannot is closed by the pool."""
+        if not self._begun or self._connection.closed:
+            return
+        try:
+            await self._connection.execute(_SQL["rollback"].text)
+        except psycopg.Error:
+            await self._connection.close()
+
+    async def _send(
+        self, statement: Statement | sql.Composed, parameters: Parameters | None
+    ) -> psycopg.AsyncCursor[TupleRow]:
+        query = statement.text if isinstance(statement, Statement) else statement
+        async with self._connection.pipeline():
+            if not self._begun:
+                self._begun = True
+                await self._connection.execute(_SQL["begin"].text)
+                await self._connection.execute(_SQL["settle"].text, self._settings)
+            return await self._connection.execute(query, parameters, binary=True)

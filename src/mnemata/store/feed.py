@@ -1,0 +1,86 @@
+"""The change feed: read in an order in which nothing can appear behind the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mnemata.domain.change import START, Change, Position
+from mnemata.domain.ids import MemoryId, TenantId
+from mnemata.domain.memory import Memory, Operation
+from mnemata.store.connection import Row
+from mnemata.store.repository import Repository
+from mnemata.store.statements import statements
+
+_SQL = statements("feed")
+_COUNTED = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """`changes` that wait (a million at most are counted), and when the first of them was made."""
+
+    changes: int
+    oldest: datetime | None
+
+
+class Feed(Repository):
+    async def read(self, after: Position, *, limit: int) -> list[Change]:
+        """The next changes behind a position, in order.
+
+        A transaction's changes appear once every older transaction has ended, so no later call gives one in front.
+        """
+        parameters = {**_place(after), "limit": limit}
+        return [_change(row) for row in await self._session.rows(_SQL["read"], parameters)]
+
+    async def head(self) -> Position:
+        """The position of the last change that can be read now, or START: whatever comes will be behind it."""
+        row = await self._session.row(_SQL["head"])
+        return START if row is None else Position(xid=row[0], sequence=row[1])
+
+    async def lag(self, after: Position) -> Lag:
+        """What has committed behind a position, also what cannot be read yet."""
+        row = await self._session.row(_SQL["lag"], {**_place(after), "bound": _COUNTED})
+        return Lag(changes=0, oldest=None) if row is None else Lag(changes=row[0], oldest=row[1])
+
+    async def epoch(self) -> str:
+        """The name of the history that positions are of. Another one after a restore, a recovery or a promotion."""
+        row = await self._session.row(_SQL["epoch"])
+        return "" if row is None else str(row[0])
+
+    async def new_epoch(self) -> None:
+        """Begin another history: called after a restore from a dump, before anything reads the feed."""
+        await self._session.rows(_SQL["begin_epoch"])
+        await self._session.rows(_SQL["age_changes"])
+
+    async def knows(self, position: Position) -> bool:
+        """Whether the position can be of this history. False: the data is an older copy than the one it was read from."""
+        row = await self._session.row(_SQL["known"], _place(position))
+        return row is not None and bool(row[0])
+
+    async def announce_embedded(self, memories: Sequence[Memory], *, now: datetime) -> None:
+        """Tell the feed that the vectors of these memories have arrived."""
+        if memories:
+            parameters = {
+                "ids": [memory.id for memory in memories],
+                "operation": Operation.EMBEDDED.value,
+                "now": now,
+            }
+            await self._session.rows(_SQL["announce"], parameters)
+            self._session.announce()
+
+
+def _place(position: Position) -> dict[str, str | int]:
+    return {"xid": str(position.xid), "seq": position.sequence}
+
+
+def _change(row: Row) -> Change:
+    return Change(
+        position=Position(xid=row[0], sequence=row[1]),
+        tenant=TenantId(row[2]),
+        memory_id=MemoryId(row[3]),
+        version=row[4],
+        operation=Operation(row[5]),
+        recorded_at=row[6],
+    )

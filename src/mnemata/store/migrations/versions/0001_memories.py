@@ -1,0 +1,14 @@
+"""Memories, versions, changes, embeddings; row-level security."""
+
+from __future__ import annotations
+
+from mnemata.store.revisions import run_sql
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)

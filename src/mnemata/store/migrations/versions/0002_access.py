@@ -1,0 +1,14 @@
+"""API keys and idempotency keys."""
+
+from __future__ import annotations
+
+from mnemata.store.revisions import run_sql
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)

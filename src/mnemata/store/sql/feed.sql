@@ -1,0 +1,57 @@
+-- name: read
+-- Reads the next changes: only those of transactions older than every one that is still running, in whose place nothing
+-- can appear any more.
+SELECT c.xid::text::bigint, c.seq, c.tenant, c.memory_id, c.version, c.operation, c.recorded_at
+FROM changes AS c
+WHERE (c.xid, c.seq) > (%(xid)s::text::xid8, %(seq)s::bigint)
+  AND c.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY c.xid, c.seq
+LIMIT %(limit)s
+
+-- name: head
+-- Finds the position of the last change that can be read.
+SELECT c.xid::text::bigint, c.seq
+FROM changes AS c
+WHERE c.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY c.xid DESC, c.seq DESC
+LIMIT 1
+
+-- name: lag
+-- Counts the committed changes behind a position, up to a bound, and finds when the first one was made.
+SELECT count(*), min(b.recorded_at)
+FROM (
+    SELECT c.recorded_at
+    FROM changes AS c
+    WHERE (c.xid, c.seq) > (%(xid)s::text::xid8, %(seq)s::bigint)
+    ORDER BY c.xid, c.seq
+    LIMIT %(bound)s
+) AS b
+
+-- name: epoch
+-- Names the history that positions are of: the epoch, the server's own identity, and its timeline, which a promotion or a
+-- recovery to a point in time begins anew.
+SELECT concat_ws(
+    '/', e.id, s.system_identifier,
+    CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END
+)
+FROM feed_epoch AS e, pg_control_system() AS s
+
+-- name: begin_epoch
+-- Begins a new epoch.
+UPDATE feed_epoch SET id = gen_random_uuid(), started_at = now()
+
+-- name: age_changes
+-- Puts every change in front of all transactions to come: the ones it names were another server's.
+UPDATE changes SET xid = '0'::xid8 WHERE xid <> '0'::xid8
+
+-- name: known
+-- Tells whether a position can have been reached here: it was not, where its transaction is still to come.
+SELECT %(xid)s::text::xid8 < pg_snapshot_xmax(pg_current_snapshot())
+
+-- name: announce
+-- Tells of something that happened to memories at the versions that they are at.
+INSERT INTO changes (memory_id, recorded_at, version, operation, tenant)
+SELECT m.id, %(now)s, m.version, %(operation)s, m.tenant
+FROM memories AS m
+WHERE m.id = ANY(%(ids)s::uuid[])
+ORDER BY m.id

@@ -1,0 +1,54 @@
+-- name: make_roles
+-- Makes the roles that the dump grants rights to: roles belong to the server, so that no dump carries them.
+DO $$
+BEGIN
+    CREATE ROLE mnemata_tenant NOLOGIN;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$;
+
+DO $$
+BEGIN
+    CREATE ROLE mnemata_platform NOLOGIN;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$;
+
+DO $$
+BEGIN
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        EXECUTE format('GRANT mnemata_tenant, mnemata_platform TO %I', current_user);
+    END IF;
+END $$
+
+-- name: settle
+-- Looks for tables where they are again: the script of a dump ends with an empty search path.
+RESET search_path
+
+-- name: act_for_platform
+-- Takes the role that sees every row for the rest of the transaction.
+SET LOCAL ROLE mnemata_platform
+
+-- name: give_view
+-- Gives the view its owner again: a restore makes the login the owner of everything.
+DO $$
+BEGIN
+    IF to_regclass('public.own_memories') IS NOT NULL THEN
+        GRANT CREATE ON SCHEMA public TO mnemata_platform;
+        ALTER VIEW public.own_memories OWNER TO mnemata_platform;
+        REVOKE CREATE ON SCHEMA public FROM mnemata_platform;
+    END IF;
+END $$
+
+-- name: forget_reports
+-- Forgets what indexes reported elsewhere: they are built anew here.
+DELETE FROM public.index_positions
+
+-- name: forget_poison
+-- Forgets the changes that indexes could not apply elsewhere.
+DELETE FROM public.poison_changes
+
+-- name: occupied
+-- Counts what is in the database beyond a new one.
+SELECT count(*)
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'

@@ -1,0 +1,170 @@
+"""What one transaction can do: repositories on one connection. They never commit; who opened the transaction does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mnemata.domain.change import Position
+from mnemata.domain.clock import Clock
+from mnemata.domain.ids import MemoryId
+from mnemata.domain.memory import Memory
+from mnemata.domain.query import Neighbours
+from mnemata.domain.scope import Scope
+from mnemata.store import rows
+from mnemata.store.access import Access
+from mnemata.store.connection import Parameters, Row, Session
+from mnemata.store.embeddings import Embeddings, TenantEmbeddings
+from mnemata.store.feed import Feed
+from mnemata.store.idempotency import Idempotency
+from mnemata.store.memories import Memories
+from mnemata.store.poison import Poison
+from mnemata.store.repository import filled
+from mnemata.store.statements import Statement, statements
+
+_BOOKS = statements("bookkeeping")
+_RETENTION = statements("retention")
+_SESSIONS = statements("sessions")
+_DOCUMENTS = filled(
+    _SESSIONS["documents"],
+    {
+        "memory": rows.memory_columns("a"),
+        "previous": rows.memory_columns("p"),
+        "next": rows.memory_columns("f"),
+    },
+)
+_FIRST_ID = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexPosition:
+    """How far an index has come, as it reported."""
+
+    name: str
+    epoch: str
+    position: Position
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatistics:
+    """`bytes` of the database on disk; the counts are the planner's estimates, zero before the first ANALYZE."""
+
+    server_version: str
+    bytes: int
+    memories: int
+    versions: int
+    changes: int
+    embeddings: int
+    tenants: int
+
+
+class TenantTransaction:
+    """Sees one tenant: row-level security holds for every statement in it."""
+
+    def __init__(self, session: Session, *, scope: Scope, clock: Clock) -> None:
+        self.session = session
+        self.scope = scope
+        self.memories = Memories(session, scope.tenant)
+        self.embeddings = TenantEmbeddings(session, scope.tenant)
+        self.idempotency = Idempotency(session, scope.tenant, clock)
+
+
+class PlatformTransaction:
+    """Sees every tenant: for workers and operators."""
+
+    def __init__(self, session: Session, *, clock: Clock) -> None:
+        self.session = session
+        self._clock = clock
+        self.feed = Feed(session)
+        self.embeddings = Embeddings(session)
+        self.poison = Poison(session)
+        self.access = Access(session)
+
+    async def documents(self, ids: Sequence[MemoryId]) -> list[tuple[Memory, Neighbours]]:
+        """Those of the memories that are there, whatever their state, each with its current session neighbours.
+
+        Neighbours are neither deleted nor superseded; that one has expired shows once the sweeper has been there, so
+        that the same feed always gives the same documents. In no particular order; one round trip.
+        """
+        if not ids:
+            return []
+        return [_document(row) for row in await self.session.rows(_DOCUMENTS, {"ids": list(ids)})]
+
+    async def affected(self, ids: Sequence[MemoryId]) -> list[MemoryId]:
+        """The ids, and those of the memories that are, or in an earlier version were, next to them in a session."""
+        if not ids:
+            return []
+        found = await self.session.rows(_SESSIONS["affected"], {"ids": list(ids)})
+        return list(dict.fromkeys([*ids, *(MemoryId(row[0]) for row in found)]))
+
+    async def scan(self, *, after: MemoryId | None, limit: int) -> list[MemoryId]:
+        """The next ids, in order, of the memories that are neither deleted nor superseded."""
+        parameters = {"after": after or _FIRST_ID, "limit": limit}
+        return [MemoryId(row[0]) for row in await self.session.rows(_RETENTION["scan"], parameters)]
+
+    async def memories_in_all(self) -> int:
+        """How many memories of all tenants are neither deleted nor superseded."""
+        row = await self.session.row(_RETENTION["memories_in_all"])
+        return 0 if row is None else int(row[0])
+
+    async def next_expiry(self) -> datetime | None:
+        """When the next memory expires; None where none does."""
+        row = await self.session.row(_RETENTION["next_expiry"])
+        return None if row is None else row[0]
+
+    async def expire_due(self, now: datetime, *, limit: int) -> int:
+        """Mark up to `limit` memories as deleted whose time has come, with a version and a change each; how many."""
+        return await self._told(_RETENTION["expire_due"], {"now": now, "limit": limit})
+
+    async def purge_due(self, before: datetime, *, limit: int) -> int:
+        """Erase up to `limit` memories that were deleted before the moment: contents, versions, vectors; how many.
+
+        A vector stays where another memory of the tenant has the same text. A `purged` change stays.
+        """
+        spaces = [space.name for space in await self.embeddings.spaces()]
+        parameters = {"before": before, "limit": limit, "now": self._clock.now(), "spaces": spaces}
+        return await self._told(_RETENTION["purge_due"], parameters)
+
+    async def drop_idempotency_keys(self, now: datetime) -> None:
+        """Forget the idempotency keys that have expired."""
+        await self.session.rows(_BOOKS["drop_keys"], {"now": now})
+
+    async def report_position(self, name: str, *, epoch: str, position: Position, now: datetime) -> None:
+        """Note how far an index has come."""
+        place = {"xid": str(position.xid), "seq": position.sequence}
+        await self.session.rows(
+            _BOOKS["report_position"], {"name": name, "epoch": epoch, "now": now, **place}
+        )
+
+    async def positions(self) -> list[IndexPosition]:
+        """How far the indexes have come, by name."""
+        found = await self.session.rows(_BOOKS["list_positions"])
+        return [
+            IndexPosition(
+                name=row[0], epoch=row[1], position=Position(xid=row[2], sequence=row[3]), updated_at=row[4]
+            )
+            for row in found
+        ]
+
+    async def statistics(self) -> StoreStatistics:
+        """What is stored, and how much room it takes."""
+        (row,) = await self.session.rows(_BOOKS["statistics"])
+        return StoreStatistics(server_version=row[0], bytes=row[1], **row[2])
+
+    async def _told(self, statement: Statement, parameters: Parameters) -> int:
+        """Run what gives one row per change that it makes, and wake the feed's readers."""
+        found = await self.session.rows(statement, parameters)
+        if found:
+            self.session.announce()
+        return len(found)
+
+
+def _document(row: Row) -> tuple[Memory, Neighbours]:
+    previous, following = row[rows.WIDTH : 2 * rows.WIDTH], row[2 * rows.WIDTH :]
+    neighbours = Neighbours(
+        previous=None if previous[0] is None else rows.memory(previous),
+        next=None if following[0] is None else rows.memory(following),
+    )
+    return rows.memory(row), neighbours
