@@ -62,8 +62,8 @@ def parse(raw: bytes, *, max_depth: int) -> Document:
 
 def refuse_odd(value: Any) -> None:
     """Raise InvalidField at the first half surrogate pair, NaN or infinity, naming its field."""
-    for path, found in _odd(value, ""):
-        raise InvalidField(field=path or "body", reason=found, remedy="Send valid Unicode and finite numbers")
+    for path, reason, remedy in _odd(value, ""):
+        raise InvalidField(field=path or "body", reason=reason, remedy=remedy)
 
 
 def _parse_leniently(raw: bytes, complaint: str, max_depth: int) -> Any:
@@ -79,21 +79,21 @@ def _parse_leniently(raw: bytes, complaint: str, max_depth: int) -> Any:
         raise MalformedBody(reason=complaint) from None
 
 
-def _odd(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _odd(value: Any, path: str) -> Iterator[tuple[str, str, str]]:
     match value:
         case str():
             if not _encodable(value):
-                yield path, "contains half of a surrogate pair"
+                yield path, "contains half of a surrogate pair", "Send valid Unicode text"
         case float():
             if not math.isfinite(value):
-                yield path, "is not a finite number"
+                yield path, "is not a finite number", "Send a finite number"
         case list():
             for position, item in enumerate(value):
                 yield from _odd(item, f"{path}[{position}]")
         case dict():
             for key, item in value.items():
                 if not _encodable(key):
-                    yield path, "has a key with half of a surrogate pair"
+                    yield path, "has a key with half of a surrogate pair", "Send valid Unicode text"
                 yield from _odd(item, f"{path}.{key}" if path else key)
         case _:
             return

@@ -17,6 +17,9 @@ _PRIVATE = frozenset({"path", "data_dir", "pid"})
 """Facts about the machine: they are for its log, not for a caller."""
 _RESERVED = frozenset({"type", "title", "status", "detail", "code", "retry_after_s"})
 
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""RFC 9110's phrases where older versions of Python have older ones."""
+
 
 class RestError(MnemataError):
     """An error of HTTP itself, with a status that no Kind has."""
@@ -113,7 +116,7 @@ def problem(error: MnemataError) -> dict[str, Any]:
     facts = {name: _plain(value) for name, value in error.facts.items() if name not in _PRIVATE | _RESERVED}
     return {
         "type": f"/docs#error-{error.code}",
-        "title": http.HTTPStatus(status).phrase,
+        "title": _TITLES.get(status) or http.HTTPStatus(status).phrase,
         "status": status,
         "detail": _plain(_detail(error)),
         "code": error.code,

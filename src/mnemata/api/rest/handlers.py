@@ -40,8 +40,7 @@ async def _http(request: Request, error: Exception) -> Response:
         case 404:
             return problem_response(RouteNotFound())
         case 405:
-            allowed = (raised.headers or {}).get("Allow") or _allowed(request)
-            return problem_response(MethodNotAllowed(allowed=allowed))
+            return problem_response(MethodNotAllowed(allowed=_allowed(request)))
         case 400:
             return problem_response(MalformedBody(reason="it cannot be read"))
         case _:

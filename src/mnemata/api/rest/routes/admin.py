@@ -17,12 +17,17 @@ from mnemata.api.rest.schemas import access as schemas
 from mnemata.api.rest.schemas.base import parse_as
 from mnemata.api.rest.schemas.parameters import NoParameters
 from mnemata.domain.rules import check_text
+from mnemata.domain.scope import Role
 
 TAG = "platform"
 
 
 async def read_status(request: Request, scope: Asker, _: Annotated[NoParameters, Query()]) -> Response:
-    return json_response(dict(await door_of(request).services.status.report(scope)))
+    services = door_of(request).services
+    report = dict(await services.status.report(scope))
+    if scope.role is Role.OPERATOR:
+        report["running"] = dict(services.operations.running)
+    return json_response(report)
 
 
 async def rebuild_index(request: Request, scope: Asker, _: Annotated[NoParameters, Query()]) -> Response:

@@ -39,8 +39,9 @@ def parse_as(model: type[ModelT], value: Any, *, what: str = "body") -> ModelT:
 
 
 def invalid(errors: Sequence[ErrorDetails], *, known: Sequence[str] = (), what: str = "body") -> InvalidField:
-    """Pydantic's errors as one of ours."""
-    return first_of([_translate(error, known, what) for error in errors])
+    """Pydantic's errors as one of ours. An unknown name comes first: it is why another one is missing."""
+    ordered = sorted(errors, key=lambda error: error["type"] != "extra_forbidden")
+    return first_of([_translate(error, known, what) for error in ordered])
 
 
 def _translate(error: ErrorDetails, known: Sequence[str], what: str) -> InvalidField:
@@ -49,25 +50,51 @@ def _translate(error: ErrorDetails, known: Sequence[str], what: str) -> InvalidF
     match error["type"]:
         case "extra_forbidden":
             return InvalidField(field=field, reason="is not known", remedy=_nearest(field, known))
-        case "missing":
-            return InvalidField(field=field, reason="is missing", remedy="Send it")
-        case "model_type" | "dict_type" | "model_attributes_type":
-            return InvalidField(field=field, reason="is not a JSON object", remedy="Send {...}")
-        case "list_type" | "tuple_type":
-            return InvalidField(field=field, reason="is not an array", remedy="Send [...]")
-        case "string_type":
-            return InvalidField(field=field, reason="is not a string", remedy="Send a JSON string")
-        case "string_unicode":
-            return InvalidField(
-                field=field, reason="contains half of a surrogate pair", remedy="Send valid Unicode text"
-            )
-        case "finite_number":
-            return InvalidField(field=field, reason="is not a finite number", remedy="Send a finite number")
         case "told":
             return InvalidField(field=field, reason=str(context["reason"]), remedy=str(context["remedy"]))
+        case kind if kind in _TYPES:
+            reason, remedy = _TYPES[kind]
+            return InvalidField(field=field, reason=reason, remedy=remedy)
+        case kind if kind.startswith(("greater_than", "less_than")):
+            return InvalidField(field=field, reason="is out of range", remedy=f"Send a number {_wish(error)}")
         case _:
-            wish = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-            return InvalidField(field=field, reason="does not fit", remedy=f"Send {wish}")
+            return InvalidField(field=field, reason="does not fit", remedy=f"Send {_wish(error)}")
+
+
+_OBJECT = ("is not a JSON object", "Send {...}")
+_ARRAY = ("is not an array", "Send [...]")
+_BOOLEAN = ("is not a boolean", "Send true or false")
+_INTEGER = ("is not an integer", "Send a whole number")
+_NUMBER = ("is not a number", "Send a number")
+_UUID = ("is not a UUID", "Send an id as it came from this API")
+_TYPES: dict[str, tuple[str, str]] = {
+    "missing": ("is missing", "Send it"),
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "dict_type": _OBJECT,
+    "list_type": _ARRAY,
+    "string_type": ("is not a string", "Send a JSON string"),
+    "string_unicode": ("contains half of a surrogate pair", "Send valid Unicode text"),
+    "finite_number": ("is not a finite number", "Send a finite number"),
+    "bool_type": _BOOLEAN,
+    "bool_parsing": _BOOLEAN,
+    "int_type": _INTEGER,
+    "int_parsing": _INTEGER,
+    "int_parsing_size": _INTEGER,
+    "int_from_float": _INTEGER,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "uuid_type": _UUID,
+    "uuid_parsing": _UUID,
+}
+
+
+def _wish(error: ErrorDetails) -> str:
+    """What pydantic would like to see, without its first words."""
+    text = error["msg"]
+    for opening in ("Input should be ", "String should have ", "List should have ", "Value error, "):
+        text = text.removeprefix(opening)
+    return text[:1].lower() + text[1:]
 
 
 def field_path(location: Sequence[int | str]) -> str:
