@@ -9,13 +9,17 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from mnemata.domain.change import Position
 from mnemata.domain.clock import Clock, SystemClock
+from mnemata.domain.errors import MnemataError
 from mnemata.domain.ids import IdFactory, Uuid7Factory
 from mnemata.domain.vector import Space
 from mnemata.embedding.batcher import Batcher
 from mnemata.embedding.protocol import Embedder
 from mnemata.embedding.registry import build as build_embedder
-from mnemata.index.local.engine import LocalIndex, LocalOptions
+from mnemata.index.local.engine import LocalIndex
+from mnemata.index.local.options import LocalOptions
+from mnemata.index.local.vectors import VectorOptions
 from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.services.access import Access
@@ -24,6 +28,7 @@ from mnemata.services.catalogue import Services
 from mnemata.services.fallback import StoreSearch
 from mnemata.services.findable import Findable
 from mnemata.services.forget import Forget
+from mnemata.services.model_health import ModelHealth
 from mnemata.services.operations import Facts, Operations, Progress
 from mnemata.services.read import Read
 from mnemata.services.recall import Recall
@@ -31,10 +36,13 @@ from mnemata.services.remember import Remember
 from mnemata.services.revise import Revise
 from mnemata.services.status import StatusService
 from mnemata.settings import Settings
-from mnemata.store import backup, migrate
+from mnemata.store.backup import backup
+from mnemata.store.backup_rotation import rotate, scheduled_name
+from mnemata.store.backup_tools import PostgresTools
 from mnemata.store.data_folder import DataFolder
 from mnemata.store.database import Database, PoolOptions
 from mnemata.store.embedded import EmbeddedPostgres
+from mnemata.store.migrate import migrate
 from mnemata.workers.backfill import Backfill
 from mnemata.workers.indexer import Indexer, IndexerOptions
 from mnemata.workers.rebuild import Rebuilder
@@ -130,7 +138,7 @@ async def open_store(settings: Settings, stack: AsyncExitStack, *, metrics: Metr
     else:
         url = settings.database.url.get_secret_value()
     if settings.database.migrate:
-        await asyncio.to_thread(migrate.migrate, url)
+        await asyncio.to_thread(migrate, url)
     database = await Database.open(url, options=_pool_options(settings), metrics=metrics, clock=clock)
     stack.push_async_callback(database.close)
     return Store(folder=folder, embedded=embedded, url=url, database=database)
@@ -154,14 +162,11 @@ async def _wire(
     database = store.database
     space = WORDS_ONLY if embedder is None else embedder.space
     batcher = await _batcher(settings, embedder, stack, metrics)
-    async with database.platform() as transaction:
-        epoch = await transaction.feed.epoch()
-    index = LocalIndex(store.folder.index, epoch=epoch, space=space, options=_index_options(settings))
-    position = await index.open()
-    stack.push_async_callback(index.close)
+    index, position = await _open_index(settings, store, stack, space=space)
 
     barrier = IndexBarrier()
-    vectors = VectorSource(database, batcher, space=space)
+    health = ModelHealth(there=batcher is not None)
+    vectors = VectorSource(database, batcher, space=space, health=health)
     indexer = Indexer(
         database,
         index,
@@ -193,7 +198,8 @@ async def _wire(
     )
     tasks.start("sweeper", sweeper.run)
     if batcher is not None:
-        tasks.start("backfill", Backfill(database, batcher, vectors, barrier).run)
+        tasks.start("warm_model", lambda: _warm(batcher, health))
+        tasks.start("backfill", Backfill(database, batcher, vectors, barrier, clock=clock).run)
 
     back_up = _backup_to(settings, store, clock)
     if settings.backup.interval_s > 0:
@@ -220,6 +226,7 @@ async def _wire(
             index,
             StoreSearch(database, space=space),
             batcher,
+            health=health,
             index_ready=indexer.caught_up,
             clock=clock,
             ids=ids,
@@ -231,10 +238,130 @@ async def _wire(
             index,
             barrier,
             index_ready=indexer.caught_up,
-            embedding=lambda: _embedding_state(batcher, vectors),
+            health=health,
             space=space,
             model=settings.embedding.model,
             clock=clock,
         ),
         operations=Operations(rebuild=rebuild, back_up=back_up),
     )
+
+
+async def _batcher(
+    settings: Settings, embedder: Embedder | None, stack: AsyncExitStack, metrics: Metrics
+) -> Batcher | None:
+    if embedder is None:
+        return None
+    chosen = settings.embedding
+    batcher = Batcher(
+        embedder,
+        metrics=metrics,
+        batch_size=chosen.batch_size,
+        queue_size=chosen.queue_size,
+        timeout_s=chosen.timeout_s,
+    )
+    stack.push_async_callback(batcher.close)
+    return batcher
+
+
+async def _warm(batcher: Batcher, health: ModelHealth) -> None:
+    """Load the model before the first question comes, and know early whether it is whole."""
+    try:
+        await batcher.embed_query("warm up")
+        health.worked()
+    except MnemataError as error:
+        health.failed(error)
+        log.warning("model_unusable", code=error.code, remedy=str(error))
+
+
+async def _listen(database: Database, barrier: IndexBarrier) -> None:
+    """Wake the indexer whenever any process has committed a change."""
+    async for _ in database.listen():
+        barrier.wake()
+
+
+def _backup_to(settings: Settings, store: Store, clock: Clock) -> Callable[[Path | None], Awaitable[Facts]]:
+    folder = settings.backup.dir or store.folder.backups
+
+    async def back_up(path: Path | None) -> Facts:
+        target = path or folder / scheduled_name(clock.now())
+        report = await backup(store.url, target, tools=PostgresTools.bundled(), clock=clock)
+        return {
+            "path": str(report.path),
+            "bytes": report.bytes,
+            "memories": report.manifest.memories,
+            "seconds": round(report.seconds, 3),
+        }
+
+    return back_up
+
+
+def _scheduled(
+    settings: Settings, store: Store, back_up: Callable[[Path | None], Awaitable[Facts]]
+) -> Callable[[], Awaitable[None]]:
+    folder = settings.backup.dir or store.folder.backups
+
+    async def run() -> None:
+        await back_up(None)
+        await asyncio.to_thread(rotate, folder, keep=settings.backup.keep)
+
+    return run
+
+
+def _pool_options(settings: Settings) -> PoolOptions:
+    chosen = settings.database
+    return PoolOptions(
+        pool_min=chosen.pool_min,
+        pool_max=chosen.pool_max,
+        acquire_timeout_s=chosen.acquire_timeout_s,
+        connect_timeout_s=chosen.connect_timeout_s,
+        statement_timeout_s=chosen.statement_timeout_s,
+        lock_timeout_s=chosen.lock_timeout_s,
+        application_name=chosen.application_name,
+    )
+
+
+def _index_options(settings: Settings) -> LocalOptions:
+    chosen = settings.index
+    return LocalOptions(
+        metric=chosen.metric,
+        threads=chosen.threads,
+        fold_changes=chosen.fold_changes,
+        fold_interval_s=chosen.fold_interval_s,
+        vectors=VectorOptions(
+            algorithm=chosen.algorithm,
+            exact_below=chosen.exact_below,
+            hnsw_m=chosen.hnsw_m,
+            hnsw_ef_construction=chosen.hnsw_ef_construction,
+            hnsw_ef_search=chosen.hnsw_ef_search,
+            ivf_nprobe=chosen.ivf_nprobe,
+        ),
+    )
+
+
+async def _open_index(
+    settings: Settings, store: Store, stack: AsyncExitStack, *, space: Space
+) -> tuple[LocalIndex, Position]:
+    """The index, and where in the feed it goes on.
+
+    An index that has seen more than the store holds was built on data that is gone (an older copy was put back): the
+    store begins a new epoch, so that nothing trusts what was derived before.
+    """
+    index, position = await _opened_index(settings, store, space=space)
+    async with store.database.platform() as transaction:
+        known = await transaction.feed.knows(position)
+        if not known:
+            await transaction.feed.new_epoch()
+    if not known:
+        log.warning("store_is_older_than_index", position=str(position))
+        await index.close()
+        index, position = await _opened_index(settings, store, space=space)
+    stack.push_async_callback(index.close)
+    return index, position
+
+
+async def _opened_index(settings: Settings, store: Store, *, space: Space) -> tuple[LocalIndex, Position]:
+    async with store.database.platform() as transaction:
+        epoch = await transaction.feed.epoch()
+    index = LocalIndex(store.folder.index, epoch=epoch, space=space, options=_index_options(settings))
+    return index, await index.open()

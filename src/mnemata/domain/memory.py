@@ -102,11 +102,11 @@ class Memory:
 
     def current_at(self, moment: datetime) -> bool:
         """Whether default reads see it: not deleted, not superseded, not expired."""
-        return (
-            self.deleted_at is None
-            and self.superseded_by is None
-            and (self.expires_at is None or self.expires_at > moment)
-        )
+        return self.deleted_at is None and self.superseded_by is None and not self.expired_at(moment)
+
+    def expired_at(self, moment: datetime) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

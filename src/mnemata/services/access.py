@@ -15,6 +15,7 @@ from mnemata.domain.clock import Clock
 from mnemata.domain.errors import InvalidField, KeyNotFound, Unauthenticated
 from mnemata.domain.ids import TenantId
 from mnemata.domain.scope import DEFAULT_TENANT, Role, Scope
+from mnemata.store.access import StoredKey
 from mnemata.store.database import Database
 
 _CREDENTIAL = re.compile(r"mk_([a-z0-9]{16})_([A-Za-z0-9_-]{43})")
@@ -23,7 +24,6 @@ _ID_BYTES = 8
 _SECRET_BYTES = 32
 _CACHED = 1_024
 _CACHED_FOR = timedelta(seconds=5)
-_USE_NOTED_EVERY = timedelta(minutes=5)
 _MAX_LABEL = 128
 _ABSENT = hashlib.sha256(b"no such key").digest()
 
@@ -41,7 +41,7 @@ class Access:
         self._database = database
         self._required = required
         self._clock = clock
-        self._known: OrderedDict[str, tuple[datetime, ApiKey, bytes]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[datetime, StoredKey]] = OrderedDict()
 
     @property
     def required(self) -> bool:
@@ -57,11 +57,13 @@ class Access:
                 raise Unauthenticated(reason="This needs an API key")
             return Scope(tenant=DEFAULT_TENANT, role=Role.OPERATOR)
         form = _CREDENTIAL.fullmatch(credential)
-        key, digest = await self._look_up(form[1]) if form else (None, _ABSENT)
-        same = hmac.compare_digest(_digest(form[2] if form else ""), digest)
+        key = await self._look_up(form[1]) if form else None
+        # Compared in any case: how long this takes tells nothing of whether there is such a key.
+        same = hmac.compare_digest(
+            _digest(form[2] if form else ""), _ABSENT if key is None else key.secret_hash
+        )
         if key is None or not same or key.revoked_at is not None:
             raise Unauthenticated(reason="This API key is not known")
-        await self._note_use(key)
         return Scope(tenant=key.tenant, role=key.role)
 
     async def create_key(
@@ -77,65 +79,74 @@ class Access:
         if owner != scope.tenant:
             scope.require(Role.OPERATOR)
         _check_names(owner, label)
-        key_id = secrets.token_hex(_ID_BYTES)
         secret = secrets.token_urlsafe(_SECRET_BYTES)
-        key = ApiKey(
-            id=key_id,
+        key = StoredKey(
+            id=secrets.token_hex(_ID_BYTES),
             tenant=owner,
             role=role,
             label=label,
+            secret_hash=_digest(secret),
             created_at=self._clock.now(),
-            last_used_at=None,
-            revoked_at=None,
         )
         async with self._database.platform() as transaction:
-            await transaction.access.ensure_tenant(owner, now=key.created_at)
-            await transaction.access.add_key(key, digest=_digest(secret))
-        return NewApiKey(key=key, secret=f"mk_{key_id}_{secret}")
+            await transaction.access.add_tenant(owner, now=key.created_at)
+            await transaction.access.add_key(key)
+        return NewApiKey(key=_shown(key), secret=f"mk_{key.id}_{secret}")
 
     async def list_keys(self, scope: Scope) -> tuple[ApiKey, ...]:
-        """The keys of the caller's tenant, newest first; an operator sees those of every tenant."""
+        """The keys of the caller's tenant, revoked ones too; an operator sees those of every tenant."""
         scope.require(Role.ADMIN)
         async with self._database.platform() as transaction:
-            return tuple(await transaction.access.keys(None if scope.role is Role.OPERATOR else scope.tenant))
+            owners = [scope.tenant]
+            if scope.role is Role.OPERATOR:
+                owners = [tenant.id for tenant in await transaction.access.tenants()]
+            found = [key for owner in owners for key in await transaction.access.keys(owner)]
+        return tuple(_shown(key) for key in found)
 
     async def revoke_key(self, scope: Scope, key_id: str) -> None:
         """The key opens nothing any more. Raises KeyNotFound, also for another tenant's key."""
         scope.require(Role.ADMIN)
-        owner = None if scope.role is Role.OPERATOR else scope.tenant
         async with self._database.platform() as transaction:
-            revoked = await transaction.access.revoke_key(key_id, tenant=owner, now=self._clock.now())
+            key = await transaction.access.key(key_id)
+            if key is None or (key.tenant != scope.tenant and scope.role is not Role.OPERATOR):
+                raise KeyNotFound(key_id=key_id)
+            await transaction.access.revoke(key_id, tenant=key.tenant, now=self._clock.now())
         self._known.pop(key_id, None)
-        if not revoked:
-            raise KeyNotFound(key_id=key_id)
 
     async def list_tenants(self, scope: Scope) -> tuple[Tenant, ...]:
         """Every tenant with the count of its memories. Operators only."""
         scope.require(Role.OPERATOR)
         async with self._database.platform() as transaction:
-            return tuple(await transaction.access.tenants())
+            found = await transaction.access.tenants()
+        return tuple(Tenant(id=row.id, created_at=row.created_at, memories=row.memories) for row in found)
 
-    async def _look_up(self, key_id: str) -> tuple[ApiKey | None, bytes]:
+    async def _look_up(self, key_id: str) -> StoredKey | None:
+        """The key, at most a few seconds old: another process may have revoked it."""
         now = self._clock.now()
         known = self._known.get(key_id)
         if known is not None and now - known[0] < _CACHED_FOR:
-            return known[1], known[2]
+            return known[1]
         async with self._database.platform() as transaction:
             found = await transaction.access.key(key_id)
-        if found is None:
-            return None, _ABSENT
-        self._known[key_id] = (now, *found)
+            if found is not None and found.revoked_at is None:
+                await transaction.access.touch(key_id, now=now)
+        if found is not None:
+            self._known[key_id] = (now, found)
         while len(self._known) > _CACHED:
             self._known.popitem(last=False)
         return found
 
-    async def _note_use(self, key: ApiKey) -> None:
-        now = self._clock.now()
-        if key.last_used_at is not None and now - key.last_used_at < _USE_NOTED_EVERY:
-            return
-        async with self._database.platform() as transaction:
-            await transaction.access.note_use(key.id, now=now)
-        self._known.pop(key.id, None)
+
+def _shown(key: StoredKey) -> ApiKey:
+    return ApiKey(
+        id=key.id,
+        tenant=key.tenant,
+        role=key.role,
+        label=key.label,
+        created_at=key.created_at,
+        last_used_at=key.last_used_at,
+        revoked_at=key.revoked_at,
+    )
 
 
 def _digest(secret: str) -> bytes:

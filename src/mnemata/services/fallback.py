@@ -43,7 +43,10 @@ class StoreSearch:
         lexical: Sequence[Candidate] = ()
         nearest: Sequence[Candidate] = ()
         async with self._database.tenant(scope) as transaction:
-            total = await transaction.memories.count(condition, now=now, as_of=as_of)
+            if as_of is None:
+                total = await transaction.memories.count(condition, now=now)
+            else:
+                total = await transaction.memories.count_as_of(condition, as_of=as_of)
             if mode is not Mode.VECTOR and not words.empty:
                 lexical = await transaction.memories.search_words(
                     words, condition, limit=depth, now=now, as_of=as_of

@@ -28,11 +28,25 @@ class Operations:
     ) -> None:
         self._rebuild = rebuild
         self._back_up = back_up
+        self._running: dict[str, JsonValue] = {}
+
+    @property
+    def running(self) -> Facts:
+        """Long work that is under way, by name: how much is `done`, and the `total`."""
+        return dict(self._running)
 
     async def rebuild(self, scope: Scope, progress: Progress = no_progress) -> Facts:
         """Build the index anew beside the live one and switch: `documents`, `seconds`."""
         scope.require(Role.OPERATOR)
-        return await self._rebuild(progress)
+
+        def noted(done: int, total: int) -> None:
+            self._running["rebuild"] = {"done": done, "total": total}
+            progress(done, total)
+
+        try:
+            return await self._rebuild(noted)
+        finally:
+            self._running.pop("rebuild", None)
 
     async def backup(self, scope: Scope, path: Path | None = None) -> Facts:
         """A whole, checksummed backup at `path`, or in the backup folder: `path`, `bytes`, `memories`, `seconds`."""

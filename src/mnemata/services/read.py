@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -17,16 +16,9 @@ from mnemata.domain.memory import Memory, MemoryVersion
 from mnemata.domain.scope import Role, Scope
 from mnemata.services import cursors
 from mnemata.store.database import Database
-from mnemata.store.memories import After
+from mnemata.store.listing import After, SortKey, after_of
 
 MAX_PAGE = 1_000
-
-
-class SortKey(StrEnum):
-    CREATED_AT = "created_at"
-    UPDATED_AT = "updated_at"
-    OCCURRED_AT = "occurred_at"
-    IMPORTANCE = "importance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +42,11 @@ class Read:
         """
         scope.require(Role.READER)
         async with self._database.tenant(scope) as transaction:
-            memory = await transaction.memories.get(memory_id, as_of=as_of)
-        moment = as_of or self._clock.now()
-        if memory is None or memory.deleted_at is not None:
-            raise MemoryNotFound(memory_id=memory_id)
-        if memory.expires_at is not None and memory.expires_at <= moment:
+            if as_of is None:
+                memory = await transaction.memories.get(memory_id)
+            else:
+                memory = await transaction.memories.as_of(memory_id, as_of)
+        if memory is None or memory.deleted_at is not None or memory.expired_at(as_of or self._clock.now()):
             raise MemoryNotFound(memory_id=memory_id)
         return memory
 
@@ -72,24 +64,26 @@ class Read:
     ) -> Page:
         """A page of the memories that the filter finds, in a total order that concurrent writes do not disturb.
 
-        Memories without `occurred_at` come last in that order. Raises InvalidCursor.
+        A memory without `occurred_at` stands at its `created_at` in that order. Raises InvalidCursor.
         """
         scope.require(Role.READER)
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidField(field="limit", reason="is out of range", remedy=f"Send 1 to {MAX_PAGE}")
         mark = cursors.fingerprint(scope.tenant, condition, sort, descending, as_of)
         now = self._clock.now()
+        after = None if cursor is None else _after(cursors.decode(cursor, mark), sort)
         async with self._database.tenant(scope) as transaction:
-            items = await transaction.memories.page(
-                condition,
-                sort=sort.value,
-                descending=descending,
-                after=None if cursor is None else _after(cursors.decode(cursor, mark), sort),
-                limit=limit + 1,
-                now=now,
-                as_of=as_of,
-            )
-            total = await transaction.memories.count(condition, now=now, as_of=as_of) if with_total else None
+            listing = transaction.memories
+            if as_of is None:
+                items = await listing.page(
+                    condition, sort=sort, descending=descending, after=after, limit=limit + 1, now=now
+                )
+                total = await listing.count(condition, now=now) if with_total else None
+            else:
+                items = await listing.page_as_of(
+                    condition, sort=sort, descending=descending, after=after, limit=limit + 1, as_of=as_of
+                )
+                total = await listing.count_as_of(condition, as_of=as_of) if with_total else None
         more = len(items) > limit
         items = items[:limit]
         following = cursors.encode(mark, _state(items[-1], sort)) if more else None
@@ -106,18 +100,17 @@ class Read:
 
 
 def _state(memory: Memory, sort: SortKey) -> list[Any]:
-    value = getattr(memory, sort.value)
-    return [value.isoformat() if isinstance(value, datetime) else value, str(memory.id)]
+    place = after_of(memory, sort)
+    value = place.value.isoformat() if isinstance(place.value, datetime) else place.value
+    return [value, str(place.id)]
 
 
 def _after(state: list[Any], sort: SortKey) -> After:
     try:
         value, memory_id = state
-        if sort is SortKey.IMPORTANCE:
-            return After(value=float(value), memory_id=MemoryId(UUID(memory_id)))
-        moment = None if value is None else parse_instant(value)
-        if value is not None and moment is None:
+        place = float(value) if sort is SortKey.IMPORTANCE else parse_instant(value)
+        if place is None:
             raise InvalidCursor(reason="it is damaged")
-        return After(value=moment, memory_id=MemoryId(UUID(memory_id)))
+        return After(value=place, id=MemoryId(UUID(memory_id)))
     except (ValueError, TypeError, AttributeError):
         raise InvalidCursor(reason="it is damaged") from None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import IndexUnavailable, InvalidCursor, MemoryNotFound, MnemataError
 from mnemata.domain.filter import EVERYTHING, AnyOf, Field, Filter, Not, both
 from mnemata.domain.ids import IdFactory, MemoryId
+from mnemata.domain.memory import Memory
 from mnemata.domain.query import Answer, Hit, Mode, Query, Words
 from mnemata.domain.scope import Role, Scope
 from mnemata.embedding.batcher import Batcher
@@ -20,10 +22,12 @@ from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.ranking.defaults import DEPTH, FUSION
 from mnemata.ranking.diversity import diversify
-from mnemata.ranking.fusion import Fused, fuse
+from mnemata.ranking.fusion import Fused, fuse, unranked
 from mnemata.services import cursors
 from mnemata.services.fallback import StoreSearch
-from mnemata.store.database import Database
+from mnemata.services.model_health import ModelHealth
+from mnemata.store.database import Database, TenantTransaction
+from mnemata.store.sessions import Turns
 
 log = get_logger("services")
 
@@ -54,6 +58,7 @@ class Recall:
         store_search: StoreSearch,
         batcher: Batcher | None,
         *,
+        health: ModelHealth,
         index_ready: asyncio.Event,
         clock: Clock,
         ids: IdFactory,
@@ -63,6 +68,7 @@ class Recall:
         self._index = index
         self._store_search = store_search
         self._batcher = batcher
+        self._health = health
         self._index_ready = index_ready
         self._clock = clock
         self._ids = ids
@@ -76,10 +82,12 @@ class Recall:
         scope.require(Role.READER)
         stages = _Stages()
         mark = _fingerprint(scope, query)
-        offset = _offset(cursor, mark)
+        offset = _offset(cursor, mark) + query.offset
+        if query.words.empty and not query.text.strip():
+            return await self._newest(scope, query, offset=offset, mark=mark, stages=stages)
         vector, degraded = await self._embed(query, stages)
         legs = await self._legs(scope, query, vector, depth=max(DEPTH, offset + query.limit), stages=stages)
-        ranked = self._rank(query, legs, stages)
+        ranked = self._rank(legs, stages)
         if query.diversity > 0.0:
             ranked = await self._diversify(scope, query, ranked, stages)
         page = ranked[offset : min(offset + query.limit, MAX_WINDOW)]
@@ -94,7 +102,7 @@ class Recall:
                 total=legs.total,
                 degraded=tuple(sorted({*degraded, *legs.degraded})),
                 took_ms=stages.total(),
-                next_cursor=cursors.encode(mark, [following]) if more else None,
+                next_cursor=cursors.encode(mark, [following - query.offset]) if more else None,
                 filters=query.filter,
             ),
         )
@@ -122,7 +130,7 @@ class Recall:
             )
             return self._answered(Mode.VECTOR, answer)
         legs = await self._legs(scope, query, vector, depth=limit, stages=stages)
-        hits = await self._hydrate(scope, query, self._rank(query, legs, stages)[:limit], stages)
+        hits = await self._hydrate(scope, query, self._rank(legs, stages)[:limit], stages)
         answer = Answer(
             search_id=str(self._ids.new()),
             hits=hits,
@@ -133,6 +141,36 @@ class Recall:
         )
         return self._answered(Mode.VECTOR, answer)
 
+    async def _newest(self, scope: Scope, query: Query, *, offset: int, mark: str, stages: _Stages) -> Answer:
+        """A query without words asks for everything within its filter: the newest first, all with score 0."""
+        since = time.perf_counter()
+        wanted = min(offset + query.limit + 1, MAX_WINDOW)
+        now = self._clock.now()
+        async with self._database.tenant(scope) as transaction:
+            listing = transaction.memories
+            if query.as_of is None:
+                items = await listing.page(query.filter, limit=wanted, now=now)
+                total = await listing.count(query.filter, now=now)
+            else:
+                items = await listing.page_as_of(query.filter, limit=wanted, as_of=query.as_of)
+                total = await listing.count_as_of(query.filter, as_of=query.as_of)
+        stages.lap("search", since)
+        page = [unranked(memory.id) for memory in items[offset : offset + query.limit]]
+        hits = await self._hydrate(scope, query, page, stages)
+        following = offset + query.limit
+        more = following < min(len(items), MAX_WINDOW)
+        return self._answered(
+            query.mode,
+            Answer(
+                search_id=str(self._ids.new()),
+                hits=hits,
+                total=total,
+                took_ms=stages.total(),
+                next_cursor=cursors.encode(mark, [following - query.offset]) if more else None,
+                filters=query.filter,
+            ),
+        )
+
     async def _embed(self, query: Query, stages: _Stages) -> tuple[Vector | None, tuple[str, ...]]:
         """The query's vector; where the model fails, none and the leg's name."""
         if query.mode is Mode.LEXICAL or not query.text.strip():
@@ -141,12 +179,15 @@ class Recall:
             return None, ("vector",)
         since = time.perf_counter()
         try:
-            return await self._batcher.embed_query(query.text), ()
+            vector = await self._batcher.embed_query(query.text)
         except MnemataError as error:
+            self._health.failed(error)
             log.warning("query_not_embedded", code=error.code)
             return None, ("vector",)
         finally:
             stages.lap("embed", since)
+        self._health.worked()
+        return vector, ()
 
     async def _legs(
         self, scope: Scope, query: Query, vector: Vector | None, *, depth: int, stages: _Stages
@@ -179,7 +220,7 @@ class Recall:
         # The past is not in the index and never was: only an answer about the present is degraded by its absence.
         return legs if query.as_of is not None else replace(legs, degraded=(*legs.degraded, "index"))
 
-    def _rank(self, query: Query, legs: Legs, stages: _Stages) -> Sequence[Fused]:
+    def _rank(self, legs: Legs, stages: _Stages) -> Sequence[Fused]:
         since = time.perf_counter()
         ranked = fuse(legs.lexical, legs.vector, FUSION)
         stages.lap("fuse", since)
@@ -202,13 +243,15 @@ class Recall:
         ids = [fused.memory_id for fused in page]
         now = self._clock.now()
         async with self._database.tenant(scope) as transaction:
-            memories = await transaction.memories.get_many(ids, as_of=query.as_of)
-            around = await transaction.memories.around(ids, width=query.context) if query.context else {}
+            memories = await _memories(transaction, ids, query.as_of)
+            around = (
+                await transaction.memories.around(ids, width=query.context, now=now) if query.context else {}
+            )
         hits = tuple(
             Hit(
                 memory=memories[fused.memory_id],
                 score=fused.score,
-                context=around.get(fused.memory_id, ()),
+                context=_joined(around.get(fused.memory_id)),
                 explanation=fused.explanation if query.explain else None,
             )
             for fused in page
@@ -224,6 +267,20 @@ class Recall:
         for stage, value in answer.took_ms.items():
             self._metrics.stage_seconds.labels(stage).observe(value / 1_000)
         return answer
+
+
+async def _memories(
+    transaction: TenantTransaction, ids: Sequence[MemoryId], as_of: datetime | None
+) -> Mapping[MemoryId, Memory]:
+    """The memories as they are, in one round trip; or as they were, one by one: the past is rarely asked."""
+    if as_of is None:
+        return await transaction.memories.get_many(ids)
+    past = {memory_id: await transaction.memories.as_of(memory_id, as_of) for memory_id in ids}
+    return {memory_id: memory for memory_id, memory in past.items() if memory is not None}
+
+
+def _joined(around: tuple[Turns, Turns] | None) -> Turns:
+    return () if around is None else (*around[0], *around[1])
 
 
 def _index_query(scope: Scope, query: Query, vector: Vector | None, depth: int) -> IndexQuery:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mnemata.domain.change import Position
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import InvalidField, MnemataError, SpaceMismatch, TooLarge
-from mnemata.domain.ids import IdFactory, MemoryId
+from mnemata.domain.ids import IdFactory
 from mnemata.domain.memory import GivenVector, Memory, MemoryDraft, Operation
 from mnemata.domain.revision import next_version
 from mnemata.domain.rules import MAX_BATCH, new_memory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from mnemata import __version__
 from mnemata.domain.clock import Clock
@@ -14,6 +14,7 @@ from mnemata.domain.scope import Role, Scope
 from mnemata.domain.vector import Space
 from mnemata.index.protocol import SearchIndex
 from mnemata.services.barrier import IndexBarrier
+from mnemata.services.model_health import ModelHealth
 from mnemata.store.database import Database
 
 _ANSWER_WITHIN_S = 2.0
@@ -28,7 +29,7 @@ class StatusService:
         barrier: IndexBarrier,
         *,
         index_ready: asyncio.Event,
-        embedding: Callable[[], str],
+        health: ModelHealth,
         space: Space,
         model: str,
         clock: Clock,
@@ -37,7 +38,7 @@ class StatusService:
         self._index = index
         self._barrier = barrier
         self._index_ready = index_ready
-        self._embedding = embedding
+        self._health = health
         self._space = space
         self._model = model
         self._clock = clock
@@ -49,7 +50,7 @@ class StatusService:
         """
         store = await self._store_state()
         index = "ok" if self._index_ready.is_set() else "building: searches are answered from the store"
-        return store == "ok", {"store": store, "index": index, "embedding": self._embedding()}
+        return store == "ok", {"store": store, "index": index, "embedding": self._health.state}
 
     async def report(self, scope: Scope) -> Mapping[str, JsonValue]:
         """The tenant's counts and the state of each part; an operator also sees sizes, positions and what was set aside."""
@@ -75,22 +76,27 @@ class StatusService:
     async def _inside(self) -> dict[str, JsonValue]:
         async with self._database.platform() as transaction:
             lag = await transaction.feed.lag(self._barrier.position)
-            set_aside = await transaction.poison.newest(limit=_POISON_SHOWN)
+            set_aside = await transaction.poison.all(limit=_POISON_SHOWN)
             total = await transaction.poison.count()
-            server = await transaction.server_version()
-            in_all = await transaction.memories_in_all()
+            stored = await transaction.statistics()
         statistics = await self._index.statistics()
         poison: list[JsonValue] = [
             {
-                "position": str(entry.position),
-                "memory_id": str(entry.memory_id),
+                "position": str(entry.change.position),
+                "memory_id": str(entry.change.memory_id),
                 "code": entry.code,
                 "last_seen": entry.last_seen.isoformat(),
             }
             for entry in set_aside
         ]
         return {
-            "store": {"server_version": server, "memories_of_all_tenants": in_all},
+            "store": {
+                "server_version": stored.server_version,
+                "bytes": stored.bytes,
+                "memories_estimate": stored.memories,
+                "versions_estimate": stored.versions,
+                "tenants": stored.tenants,
+            },
             "feed": {
                 "epoch": statistics.epoch,
                 "indexed_up_to": str(self._barrier.position),
@@ -110,8 +116,8 @@ class StatusService:
 
     async def _store_state(self) -> str:
         try:
-            async with asyncio.timeout(_ANSWER_WITHIN_S), self._database.platform() as transaction:
-                await transaction.server_version()
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                await self._database.ping()
         except MnemataError as error:
             return error.code
         except TimeoutError:

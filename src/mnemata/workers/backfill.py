@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from mnemata.domain.clock import Clock
 from mnemata.domain.errors import MnemataError
+from mnemata.embedding.batcher import Batcher
 from mnemata.observability.logging import get_logger
 from mnemata.services.barrier import IndexBarrier
 from mnemata.services.projection import vector_key
 from mnemata.store.database import Database
-from mnemata.embedding.batcher import Batcher
 from mnemata.workers.vectors import VectorSource
 
 log = get_logger("workers")
@@ -25,12 +26,14 @@ class Backfill:
         vectors: VectorSource,
         barrier: IndexBarrier,
         *,
+        clock: Clock,
         interval_s: float = 5.0,
     ) -> None:
         self._database = database
         self._batcher = batcher
         self._vectors = vectors
         self._barrier = barrier
+        self._clock = clock
         self._interval_s = interval_s
 
     async def run(self) -> None:
@@ -60,7 +63,7 @@ class Backfill:
         async with self._database.platform() as transaction:
             made = dict(zip(map(vector_key, memories), rows, strict=True))
             await transaction.embeddings.put(self._vectors.space, made)
-            await transaction.feed.announce_embedded(memories)
+            await transaction.feed.announce_embedded(memories, now=self._clock.now())
         self._barrier.wake()
         log.info("vectors_backfilled", memories=len(memories))
         return len(memories)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from mnemata.domain.change import START
@@ -14,6 +13,7 @@ from mnemata.index.protocol import SearchIndex
 from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.services.barrier import IndexBarrier
+from mnemata.services.operations import Progress, no_progress
 from mnemata.store.database import Database
 from mnemata.workers.indexer import Indexer
 
@@ -47,9 +47,7 @@ class Rebuilder:
         self._metrics = metrics
         self._running = asyncio.Lock()
 
-    async def rebuild(
-        self, *, cause: str, progress: Callable[[int, int], None] = lambda done, total: None
-    ) -> Rebuilt:
+    async def rebuild(self, *, cause: str, progress: Progress = no_progress) -> Rebuilt:
         """Build beside the live index and switch; `progress` is told memories done and in all.
 
         Raises AlreadyExists while another rebuild is running.
@@ -66,7 +64,7 @@ class Rebuilder:
             log.info("index_rebuilt", cause=cause, documents=documents, seconds=round(seconds, 3))
             return Rebuilt(documents=documents, seconds=seconds)
 
-    async def _fill(self, staged: SearchIndex, progress: Callable[[int, int], None]) -> int:
+    async def _fill(self, staged: SearchIndex, progress: Progress) -> int:
         """Every memory as it is now. What changes meanwhile is in the feed behind the position taken first."""
         async with self._database.platform() as transaction:
             start = await transaction.feed.head()

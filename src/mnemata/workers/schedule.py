@@ -26,7 +26,8 @@ class BackupSchedule:
             await asyncio.sleep(self._interval_s)
             try:
                 await self._back_up()
-                self._metrics.backups.labels("ok").inc()
             except MnemataError as error:
                 self._metrics.backups.labels("failed").inc()
-                log.error("scheduled_backup_failed", code=error.code)
+                log.exception("scheduled_backup_failed", code=error.code)
+            else:
+                self._metrics.backups.labels("ok").inc()

@@ -32,7 +32,8 @@ async def _keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()
-            return
         except Exception as error:  # noqa: BLE001 (a worker that stops unnoticed would be worse)
             log.exception("worker_failed", worker=name, error=type(error).__name__)
+        else:
+            return
         await asyncio.sleep(_RESTART_AFTER_S)

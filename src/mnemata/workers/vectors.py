@@ -10,6 +10,7 @@ from mnemata.domain.vector import Space
 from mnemata.embedding.batcher import Batcher
 from mnemata.index.protocol import Vector
 from mnemata.observability.logging import get_logger
+from mnemata.services.model_health import ModelHealth
 from mnemata.services.projection import VectorKey, vector_key
 from mnemata.store.database import Database
 
@@ -19,9 +20,12 @@ log = get_logger("workers")
 class VectorSource:
     """The same text of a tenant is embedded once per space, and kept."""
 
-    def __init__(self, database: Database, batcher: Batcher | None, *, space: Space) -> None:
+    def __init__(
+        self, database: Database, batcher: Batcher | None, *, space: Space, health: ModelHealth
+    ) -> None:
         self._database = database
         self._batcher = batcher
+        self._health = health
         self.space = space
         self.wanting = False
         """Whether the model failed since the last backfill: some memories wait for their vectors."""
@@ -45,8 +49,10 @@ class VectorSource:
             rows = await batcher.embed_documents([memory.embedded_text for memory in missing.values()])
         except MnemataError as error:
             self.wanting = True
+            self._health.failed(error)
             log.warning("embedding_failed", texts=len(missing), code=error.code)
             return {}
+        self._health.worked()
         made = dict(zip(missing, rows, strict=True))
         async with self._database.platform() as transaction:
             await transaction.embeddings.put(self.space, made)

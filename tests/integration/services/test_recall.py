@@ -1,0 +1,170 @@
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from mnemata.domain.errors import InvalidCursor, MemoryNotFound
+from mnemata.domain.filter import AnyOf, Field
+from mnemata.domain.ids import MemoryId, TenantId
+from mnemata.domain.memory import Memory, MemoryDraft
+from mnemata.domain.query import Mode, Query, Words
+from mnemata.domain.scope import Role, Scope
+from mnemata.platform import Platform
+
+
+def ask(text: str, **fields: object) -> Query:
+    return Query(**{"text": text, "words": Words(text=text), **fields})
+
+
+async def store(platform: Platform, scope: Scope, *contents: str, **fields: object) -> list[Memory]:
+    drafts = [MemoryDraft(**{"content": content, **fields}) for content in contents]
+    results = await platform.services.remember.many(scope, drafts)
+    return [result.memory for result in results]
+
+
+async def test_pages_follow_each_other_without_gap_or_repeat(platform: Platform, scope: Scope) -> None:
+    await store(platform, scope, *(f"walrus number {n}" for n in range(25)))
+    seen: list[str] = []
+    cursor = None
+    while True:
+        answer = await platform.services.recall.search(scope, ask("walrus", limit=10), cursor=cursor)
+        seen += [str(hit.memory.id) for hit in answer.hits]
+        assert answer.total == 25
+        cursor = answer.next_cursor
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) == 25
+
+
+async def test_a_cursor_of_another_query_is_refused(platform: Platform, scope: Scope) -> None:
+    await store(platform, scope, *(f"walrus number {n}" for n in range(5)))
+    first = await platform.services.recall.search(scope, ask("walrus", limit=2))
+    assert first.next_cursor is not None
+    for cursor in (first.next_cursor, "nonsense", "bm9uc2Vuc2U", ""):
+        with pytest.raises(InvalidCursor):
+            await platform.services.recall.search(scope, ask("whale", limit=2), cursor=cursor)
+    with pytest.raises(InvalidCursor):
+        other = replace(scope, tenant=TenantId("other"))
+        await platform.services.recall.search(other, ask("walrus", limit=2), cursor=first.next_cursor)
+
+
+async def test_hits_bring_their_neighbours_in_the_order_of_the_session(
+    platform: Platform, scope: Scope
+) -> None:
+    turns = ["we went out", "the heron was there", "it flew away", "then we ate"]
+    for number, turn in enumerate(turns):
+        await store(platform, scope, turn, session_id="s1", sequence=number, role="Ana")
+    await store(platform, scope, "another session", session_id="s2", sequence=1)
+    answer = await platform.services.recall.search(scope, ask("heron", mode=Mode.LEXICAL, context=1))
+    first = answer.hits[0]
+    assert first.memory.content == "the heron was there"
+    assert [memory.content for memory in first.context] == ["we went out", "it flew away"]
+    wider = await platform.services.recall.search(scope, ask("heron", mode=Mode.LEXICAL, context=2))
+    assert [memory.content for memory in wider.hits[0].context] == [
+        "we went out",
+        "it flew away",
+        "then we ate",
+    ]
+
+
+async def test_a_turn_is_found_by_the_words_of_the_turn_that_came_after_it(
+    platform: Platform, scope: Scope
+) -> None:
+    await store(platform, scope, "What did you see there?", session_id="s", sequence=0)
+    await store(platform, scope, "A capybara, would you believe", session_id="s", sequence=1)
+    answer = await platform.services.recall.search(scope, ask("capybara", mode=Mode.LEXICAL))
+    assert [hit.memory.sequence for hit in answer.hits] == [1, 0]
+    (second,) = [hit.memory for hit in answer.hits if hit.memory.sequence == 1]
+    await platform.services.forget.one(scope, second.id)
+    assert (await platform.services.recall.search(scope, ask("capybara", mode=Mode.LEXICAL))).hits == ()
+
+
+async def test_who_speaks_counts_as_text(platform: Platform, scope: Scope) -> None:
+    await store(platform, scope, "I went to the lake", role="Melanie")
+    await store(platform, scope, "I went to the lake", role="Caroline")
+    answer = await platform.services.recall.search(scope, ask("Caroline lake", limit=1))
+    assert answer.hits[0].memory.role == "Caroline"
+
+
+async def test_a_tenant_neither_sees_nor_counts_nor_infers_another(platform: Platform, scope: Scope) -> None:
+    key = await platform.services.access.create_key(scope, role=Role.WRITER, tenant=TenantId("theirs"))
+    theirs = await platform.services.access.authenticate(key.secret)
+    await store(platform, theirs, "a walrus of theirs", "nothing else here")
+    before = await platform.services.recall.search(theirs, ask("walrus", explain=True))
+    ours = await store(platform, scope, *(f"walrus walrus {n}" for n in range(50)))
+    after = await platform.services.recall.search(theirs, ask("walrus", explain=True))
+    assert [(hit.memory.id, hit.score, hit.explanation) for hit in after.hits] == [
+        (hit.memory.id, hit.score, hit.explanation) for hit in before.hits
+    ]
+    assert after.total == before.total
+    with pytest.raises(MemoryNotFound):
+        await platform.services.read.get(theirs, ours[0].id)
+    with pytest.raises(MemoryNotFound):
+        await platform.services.recall.similar(theirs, ours[0].id, limit=3)
+
+
+async def test_an_explanation_shows_the_legs(platform: Platform, scope: Scope) -> None:
+    await store(platform, scope, "a walrus", "a heron")
+    answer = await platform.services.recall.search(scope, ask("walrus", explain=True))
+    explanation = answer.hits[0].explanation
+    assert explanation is not None
+    assert set(explanation.scores) == {"lexical", "vector"}
+    assert explanation.ranks["lexical"] == 1
+    assert {"embed", "lexical", "vector", "fuse", "hydrate", "total"} <= set(answer.took_ms)
+
+
+async def test_similar_finds_the_nearest_and_not_itself(platform: Platform, scope: Scope) -> None:
+    memories = await store(
+        platform, scope, "the cat sat on the mat", "a cat sat on a mat", "stock prices fell"
+    )
+    answer = await platform.services.recall.similar(scope, memories[0].id, limit=2)
+    assert answer.hits[0].memory.id == memories[1].id
+    assert memories[0].id not in [hit.memory.id for hit in answer.hits]
+    with pytest.raises(MemoryNotFound):
+        await platform.services.recall.similar(scope, MemoryId(memories[0].id.__class__(int=3)), limit=2)
+
+
+async def test_a_query_of_filters_alone_gives_the_newest_first(platform: Platform, scope: Scope) -> None:
+    await store(platform, scope, "older", user_id="ana")
+    await store(platform, scope, "newer", user_id="ana")
+    await store(platform, scope, "other", user_id="bo")
+    condition = AnyOf(field=Field(name="user_id"), values=("ana",))
+    answer = await platform.services.recall.search(scope, Query(text="", words=Words(), filter=condition))
+    assert [hit.memory.content for hit in answer.hits] == ["newer", "older"]
+    assert answer.total == 2
+
+
+async def test_diversity_spreads_the_hits(platform: Platform, scope: Scope) -> None:
+    same = ["a walrus on the ice"] * 5
+    await store(platform, scope, *same, "the walrus and the carpenter")
+    plain = await platform.services.recall.search(scope, ask("walrus ice", limit=2))
+    spread = await platform.services.recall.search(scope, ask("walrus ice", limit=2, diversity=0.9))
+    assert {hit.memory.content for hit in plain.hits} == {"a walrus on the ice"}
+    assert {hit.memory.content for hit in spread.hits} == {
+        "a walrus on the ice",
+        "the walrus and the carpenter",
+    }
+
+
+async def test_a_filter_narrows_every_mode(platform: Platform, scope: Scope) -> None:
+    await store(platform, scope, *(f"walrus {n}" for n in range(30)), user_id="ana")
+    await store(platform, scope, "walrus of bo", user_id="bo")
+    condition = AnyOf(field=Field(name="user_id"), values=("bo",))
+    for mode in Mode:
+        answer = await platform.services.recall.search(scope, ask("walrus", mode=mode, filter=condition))
+        assert [hit.memory.content for hit in answer.hits] == ["walrus of bo"]
+        assert answer.total == 1
+
+
+async def test_searches_and_writes_at_once_do_not_disturb_each_other(
+    platform: Platform, scope: Scope
+) -> None:
+    async def write(number: int) -> None:
+        (memory,) = await store(
+            platform, scope, f"walrus w{number}x", occurred_at=datetime(2026, 1, 1, tzinfo=UTC)
+        )
+        answer = await platform.services.recall.search(scope, ask(f"w{number}x", mode=Mode.LEXICAL))
+        assert [hit.memory.id for hit in answer.hits] == [memory.id]
+
+    await asyncio.gather(*(write(number) for number in range(60)))

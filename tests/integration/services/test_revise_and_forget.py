@@ -1,0 +1,159 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mnemata.domain.errors import (
+    AlreadyExists,
+    Forbidden,
+    InvalidField,
+    MemoryNotFound,
+    VersionMismatch,
+    VersionNotFound,
+)
+from mnemata.domain.filter import AnyOf, Field
+from mnemata.domain.memory import Memory, MemoryDraft, Operation
+from mnemata.domain.query import Mode, Query, Words
+from mnemata.domain.scope import Role, Scope
+from mnemata.platform import Platform
+from mnemata.services.outcome import Once
+
+
+async def store(platform: Platform, scope: Scope, content: str, **fields: object) -> Memory:
+    return (await platform.services.remember.one(scope, MemoryDraft(**{"content": content, **fields}))).memory
+
+
+async def found(platform: Platform, scope: Scope, text: str, mode: Mode = Mode.LEXICAL) -> list[str]:
+    answer = await platform.services.recall.search(scope, Query(text=text, words=Words(text=text), mode=mode))
+    return [hit.memory.content for hit in answer.hits]
+
+
+async def test_a_patch_is_a_new_version_that_searches_find(platform: Platform, scope: Scope) -> None:
+    memory = await store(platform, scope, "likes tea", metadata={"a": 1, "b": {"c": 2}})
+    changed = await platform.services.revise.patch(
+        scope, memory.id, {"content": "likes coffee", "metadata": {"b": {"c": None}}}, if_match=1
+    )
+    assert (changed.memory.version, changed.memory.metadata) == (2, {"a": 1, "b": {}})
+    assert await found(platform, scope, "tea") == []
+    assert await found(platform, scope, "coffee") == ["likes coffee"]
+
+
+async def test_a_change_of_an_old_version_is_refused(platform: Platform, scope: Scope) -> None:
+    memory = await store(platform, scope, "one")
+    await platform.services.revise.patch(scope, memory.id, {"content": "two"})
+    with pytest.raises(VersionMismatch, match="version 2"):
+        await platform.services.revise.patch(scope, memory.id, {"content": "three"}, if_match=1)
+
+
+async def test_a_patch_that_says_nothing_new_makes_no_version(platform: Platform, scope: Scope) -> None:
+    memory = await store(platform, scope, "one", user_id="ana")
+    same = await platform.services.revise.patch(scope, memory.id, {"user_id": "ana"})
+    assert (same.changed, same.memory) == (False, memory)
+
+
+async def test_an_external_id_that_is_taken_cannot_be_given(platform: Platform, scope: Scope) -> None:
+    await store(platform, scope, "first", external_id="taken")
+    memory = await store(platform, scope, "second")
+    with pytest.raises(AlreadyExists):
+        await platform.services.revise.patch(scope, memory.id, {"external_id": "taken"})
+    assert (await platform.services.read.get(scope, memory.id)).version == 1
+
+
+async def test_a_memory_does_not_supersede_itself(platform: Platform, scope: Scope) -> None:
+    memory = await store(platform, scope, "one")
+    with pytest.raises(InvalidField, match="superseded_by"):
+        await platform.services.revise.patch(scope, memory.id, {"superseded_by": memory.id})
+
+
+async def test_forgetting_takes_a_memory_from_every_read_and_leg(platform: Platform, scope: Scope) -> None:
+    memory = await store(platform, scope, "a secret zebra")
+    await platform.services.forget.one(scope, memory.id, if_match=1)
+    for mode in Mode:
+        assert await found(platform, scope, "zebra", mode) == []
+    with pytest.raises(MemoryNotFound):
+        await platform.services.read.get(scope, memory.id)
+    with pytest.raises(MemoryNotFound):
+        await platform.services.forget.one(scope, memory.id)
+    with pytest.raises(MemoryNotFound):
+        await platform.services.revise.patch(scope, memory.id, {"content": "x"})
+    history = await platform.services.read.history(scope, memory.id)
+    assert [entry.operation for entry in history] == [Operation.FORGOTTEN, Operation.CREATED]
+
+
+async def test_a_forgotten_memory_can_be_brought_back(platform: Platform, scope: Scope) -> None:
+    memory = await store(platform, scope, "a precious zebra")
+    await platform.services.forget.one(scope, memory.id)
+    back = await platform.services.revise.restore(scope, memory.id)
+    assert (back.memory.content, back.memory.version, back.memory.deleted_at) == ("a precious zebra", 3, None)
+    assert await found(platform, scope, "zebra") == ["a precious zebra"]
+
+
+async def test_undo_goes_one_version_back_and_restore_to_any(platform: Platform, scope: Scope) -> None:
+    memory = await store(platform, scope, "one")
+    await platform.services.revise.patch(scope, memory.id, {"content": "two"})
+    await platform.services.revise.patch(scope, memory.id, {"content": "three"})
+    assert (await platform.services.revise.restore(scope, memory.id)).memory.content == "two"
+    assert (await platform.services.revise.restore(scope, memory.id, version=1)).memory.content == "one"
+    with pytest.raises(VersionNotFound):
+        await platform.services.revise.restore(scope, memory.id, version=99)
+
+
+async def test_a_repeated_change_is_made_once(platform: Platform, scope: Scope) -> None:
+    memory = await store(platform, scope, "one")
+    once = Once(key="patch", fingerprint=b"p" * 32)
+    first = await platform.services.revise.patch(scope, memory.id, {"content": "two"}, once=once)
+    await platform.services.revise.patch(scope, memory.id, {"content": "three"})
+    again = await platform.services.revise.patch(scope, memory.id, {"content": "two"}, once=once)
+    assert again.replayed
+    assert again.memory == first.memory
+    assert (await platform.services.read.get(scope, memory.id)).content == "three"
+
+
+async def test_forgetting_by_filter_counts_first_and_spares_the_rest(
+    platform: Platform, scope: Scope
+) -> None:
+    for number in range(25):
+        await store(platform, scope, f"of ana {number}", user_id="ana")
+    await store(platform, scope, "of bo", user_id="bo")
+    condition = AnyOf(field=Field(name="user_id"), values=("ana",))
+    dry = await platform.services.forget.by_filter(scope, condition)
+    assert (dry.matched, dry.forgotten, dry.dry_run) == (25, 0, True)
+    real = await platform.services.forget.by_filter(scope, condition, dry_run=False)
+    assert (real.matched, real.forgotten) == (25, 25)
+    assert await found(platform, scope, "of") == ["of bo"]
+    again = await platform.services.forget.by_filter(scope, condition, dry_run=False)
+    assert (again.matched, again.forgotten) == (0, 0)
+
+
+async def test_the_past_can_be_read(platform: Platform, scope: Scope) -> None:
+    memory = await store(platform, scope, "lives in Rome")
+    then = (await platform.services.read.get(scope, memory.id)).updated_at
+    changed = await platform.services.revise.patch(scope, memory.id, {"content": "lives in Oslo"})
+    await platform.services.forget.one(scope, memory.id)
+    assert (await platform.services.read.get(scope, memory.id, as_of=then)).content == "lives in Rome"
+    later = changed.memory.updated_at
+    assert (await platform.services.read.get(scope, memory.id, as_of=later)).content == "lives in Oslo"
+    with pytest.raises(MemoryNotFound):
+        await platform.services.read.get(scope, memory.id, as_of=then - timedelta(days=1))
+    for mode in Mode:
+        query = Query(text="lives", words=Words(text="lives"), mode=mode, as_of=then)
+        answer = await platform.services.recall.search(scope, query)
+        assert [hit.memory.content for hit in answer.hits] == ["lives in Rome"]
+        assert answer.degraded == ()
+
+
+async def test_an_expired_memory_is_gone_at_once(platform: Platform, scope: Scope) -> None:
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    memory = await store(platform, scope, "already over", expires_at=past)
+    with pytest.raises(MemoryNotFound):
+        await platform.services.read.get(scope, memory.id)
+    assert await found(platform, scope, "over") == []
+
+
+async def test_a_reader_may_not_change_or_forget(platform: Platform, scope: Scope) -> None:
+    memory = await store(platform, scope, "one")
+    reader = replace(scope, role=Role.READER)
+    with pytest.raises(Forbidden):
+        await platform.services.revise.patch(reader, memory.id, {"content": "two"})
+    with pytest.raises(Forbidden):
+        await platform.services.forget.one(reader, memory.id)
