@@ -1,8 +1,10 @@
 -- name: reach
--- Tells whether the login sees every row whatever the row-level security, and whether it may act for the platform.
+-- Tells whether the login sees every row whatever the row-level security, and whether it may act for the platform; no row
+-- where there is no platform.
 SELECT r.rolsuper OR r.rolbypassrls, pg_has_role(r.oid, 'mnemata_platform', 'USAGE')
 FROM pg_roles AS r
-WHERE r.rolname = current_user AND to_regrole('mnemata_platform') IS NOT NULL
+WHERE r.rolname = current_user
+  AND to_regrole('mnemata_platform') IS NOT NULL AND to_regclass('public.feed_epoch') IS NOT NULL
 
 -- name: tables
 -- Lists the tables that a backup holds, in the order of their names.

@@ -20,8 +20,8 @@ BEGIN
 END $$
 
 -- name: settle
--- Looks for tables where they are again: the script of a dump ends with an empty search path.
-RESET search_path
+-- Looks for tables where they are, and heeds their policies again: the script of a dump turns both off.
+SELECT set_config('search_path', 'public', false), set_config('row_security', 'on', false)
 
 -- name: act_for_platform
 -- Takes the role that sees every row for the rest of the transaction.

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+import subprocess
+import sys
+import tarfile
+import textwrap
+
+import psutil
+import psycopg
+import pytest
+
+from mnemata.domain.change import START
+from mnemata.domain.errors import (
+    AlreadyExists,
+    ConfigurationError,
+    CorruptBackup,
+    DeadlineExceeded,
+    StorageFull,
+    StoreUnavailable,
+)
+from mnemata.store.backup import backup, restore
+from mnemata.store.backup_archive import verify
+from mnemata.store.backup_tools import Address, PostgresTools, running
+
+# Not the same before and after: what the server numbers, and what a restore means to begin anew.
+BEGUN_ANEW = {"feed_epoch", "changes"}
+
+
+@pytest.fixture
+async def backed_up(*, database, database_url, remember, tools, clock, backup_path):
+    await remember(database, *(f"memory {n} ✓ 'quoted' \\ back\nline" for n in range(50)))
+    return await backup(database_url, backup_path, tools=tools, clock=clock)
+
+
+async def test_a_restored_database_has_the_same_rows(backed_up, database_url, empty_url, tools, tables_of):
+    manifest = await restore(backed_up.path, empty_url, tools=tools)
+    before, after = tables_of(database_url), tables_of(empty_url)
+    assert before.keys() == after.keys()
+    for table in before.keys() - BEGUN_ANEW:
+        assert after[table] == before[table], table
+    assert manifest.memories == len(after["memories"]) == 50
+    assert len(after["changes"]) == len(before["changes"]) == 50
+
+
+async def test_a_restored_database_has_the_same_schema_rights_and_policies(
+    backed_up, database_url, empty_url, tools
+):
+    await restore(backed_up.path, empty_url, tools=tools)
+
+    async def schema(url: str) -> list[str]:
+        async with running(
+            tools, "pg_dump", "--schema-only", f"--dbname={Address.of(url).conninfo}"
+        ) as child:
+            text = (await child.output.read(-1)).decode()
+            await child.end()
+        return [line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
+
+    assert await schema(empty_url) == await schema(database_url)
+
+
+async def test_a_restored_feed_is_another_epoch_with_every_change_readable_and_new_ones_behind(
+    *, backed_up, database, empty_url, tools, open_database, remember
+):
+    await restore(backed_up.path, empty_url, tools=tools)
+    restored = await open_database(empty_url)
+    try:
+        async with database.platform() as old, restored.platform() as new:
+            assert await old.feed.epoch() != await new.feed.epoch()
+            assert len(await new.feed.read(START, limit=1_000)) == 50
+            head = await new.feed.head()
+        await remember(restored, "after the restore")
+        async with restored.platform() as new:
+            assert len(await new.feed.read(head, limit=1_000)) == 1
+    finally:
+        await restored.close()
+
+
+async def test_a_backup_under_concurrent_writes_is_of_one_moment(
+    *, database, database_url, empty_url, remember, tools, clock, backup_path
+):
+    await remember(database, "the first")
+    stop = asyncio.Event()
+
+    async def write(writer: int) -> int:
+        written = 0
+        while not stop.is_set():
+            await remember(database, *(f"{writer} {written} {n}" for n in range(5)))
+            written += 5
+        return written
+
+    writers = [asyncio.create_task(write(n)) for n in range(3)]
+    await asyncio.sleep(0.3)
+    made = await backup(database_url, backup_path, tools=tools, clock=clock)
+    stop.set()
+    written = sum(await asyncio.gather(*writers)) + 1
+    counts = made.manifest.facts.tables
+    assert counts["memories"] == counts["versions"] == counts["changes"]
+    assert 1 < counts["memories"] < written
+    # Each transaction wrote five: none is torn apart.
+    assert counts["memories"] % 5 == 1
+    await restore(backup_path, empty_url, tools=tools)
+    with psycopg.connect(empty_url) as connection:
+        for table, count in counts.items():
+            assert connection.execute(f'SELECT count(*) FROM "{table}"').fetchone() == (count,), table
+
+
+async def test_a_backup_is_private_and_an_ordinary_tar_with_checksums(backed_up, tmp_path):
+    assert stat.S_IMODE(backed_up.path.stat().st_mode) == 0o600
+    with tarfile.open(backed_up.path) as archive:
+        assert archive.getnames() == ["dump.pgdump", "manifest.json", "SHA256SUMS"]
+        archive.extractall(tmp_path, filter="data")
+    checked = await asyncio.to_thread(
+        subprocess.run, ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path, check=False
+    )
+    assert checked.returncode == 0
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["created_at"] == "2026-01-02T03:04:05.678901+00:00"
+    assert manifest["tables"]["memories"] == 50
+    assert (tmp_path / "dump.pgdump").read_bytes().startswith(b"PGDMP")
+
+
+async def test_any_changed_byte_is_noticed(backed_up):
+    whole = backed_up.path.read_bytes()
+    assert verify(backed_up.path) == backed_up.manifest
+    damaged = backed_up.path.with_name("damaged")
+    # Every kind of place: headers, dump, padding, manifest, checksums, the end.
+    tail = range(len(whole) - 6_000, len(whole), 97)
+    for at in [0, 5, 130, 300, 511, 512, 600, len(whole) // 2, *tail, len(whole) - 1]:
+        damaged.write_bytes(whole[:at] + bytes([whole[at] ^ 0x01]) + whole[at + 1 :])
+        with pytest.raises(CorruptBackup):
+            verify(damaged)
+
+
+async def test_a_backup_cut_short_or_prolonged_is_noticed(backed_up):
+    whole = backed_up.path.read_bytes()
+    damaged = backed_up.path.with_name("damaged")
+    for content in (
+        *(whole[:n] for n in (0, 1, 511, 512, 5_000, len(whole) - 1_024, len(whole) - 1)),
+        whole + b"\0",
+    ):
+        damaged.write_bytes(content)
+        with pytest.raises(CorruptBackup):
+            verify(damaged)
+
+
+@pytest.mark.parametrize("content", [b"not a backup at all" * 100, b"\0" * 20_000])
+def test_another_file_is_no_backup(tmp_path, content):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(CorruptBackup):
+        verify(tmp_path / "file")
+
+
+def test_a_missing_backup_is_refused_with_the_remedy(tmp_path):
+    with pytest.raises(ConfigurationError, match="Name a backup file"):
+        verify(tmp_path / "none")
+
+
+async def test_a_damaged_backup_touches_nothing(backed_up, empty_url, tools, tables_of):
+    whole = bytearray(backed_up.path.read_bytes())
+    whole[len(whole) // 2] ^= 0xFF
+    backed_up.path.write_bytes(whole)
+    with pytest.raises(CorruptBackup):
+        await restore(backed_up.path, empty_url, tools=tools)
+    assert tables_of(empty_url) == {}
+
+
+async def test_a_database_that_is_not_empty_is_never_overwritten(backed_up, database_url, tools, tables_of):
+    before = tables_of(database_url)
+    with pytest.raises(ConfigurationError, match="empty data folder"):
+        await restore(backed_up.path, database_url, tools=tools)
+    assert tables_of(database_url) == before
+
+
+async def test_a_backup_never_replaces_a_file(backed_up, database_url, tools, clock):
+    before = backed_up.path.read_bytes()
+    with pytest.raises(AlreadyExists):
+        await backup(database_url, backed_up.path, tools=tools, clock=clock)
+    assert backed_up.path.read_bytes() == before
+
+
+async def test_a_backup_that_takes_too_long_leaves_nothing_and_no_process(
+    *, database, database_url, remember, tools, clock, backup_path
+):
+    await remember(database, "a memory")
+    # A lock that pg_dump has to wait for, longer than it may.
+    with psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE poison_changes IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises((DeadlineExceeded, StoreUnavailable)):
+            await backup(database_url, backup_path, tools=tools, clock=clock, timeout_s=1.5)
+    assert not backup_path.parent.exists() or list(backup_path.parent.iterdir()) == []
+    assert not [child for child in psutil.Process().children() if child.name() == "pg_dump"]
+
+
+@pytest.fixture
+def slow(tools, tmp_path):
+    """Tools whose pg_restore delivers the whole script, and then hangs."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    (folder / "psql").symlink_to(tools.path("psql"))
+    (folder / "pg_restore").write_text(f'#!/bin/sh\n{tools.path("pg_restore")} "$@"\nexec sleep 60\n')
+    (folder / "pg_restore").chmod(0o755)
+    return folder
+
+
+async def test_a_cancelled_restore_leaves_the_database_empty(backed_up, empty_url, slow, tables_of):
+    restoring = asyncio.create_task(restore(backed_up.path, empty_url, tools=PostgresTools(folder=slow)))
+    await asyncio.sleep(2)
+    restoring.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await restoring
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+    assert tables_of(empty_url) == {}
+
+
+async def test_a_restore_whose_process_is_killed_leaves_the_database_empty(
+    backed_up, empty_url, slow, tables_of
+):
+    script = textwrap.dedent("""
+        import asyncio, sys
+        from pathlib import Path
+        from mnemata.store.backup import restore
+        from mnemata.store.backup_tools import PostgresTools
+        asyncio.run(restore(Path(sys.argv[1]), sys.argv[2], tools=PostgresTools(folder=Path(sys.argv[3]))))
+    """)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, str(backed_up.path), empty_url, str(slow)
+    )
+    await asyncio.sleep(4)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    await process.wait()
+    for child in children:
+        if child.name() in {"sleep", "pg_restore"}:
+            child.kill()
+    gone, alive = await asyncio.to_thread(psutil.wait_procs, [c for c in children if c.name() == "psql"], 10)
+    assert gone
+    assert not alive
+    assert tables_of(empty_url) == {}
+
+
+async def test_progress_ends_at_the_whole(
+    *, database, database_url, empty_url, remember, tools, clock, backup_path
+):
+    await remember(database, *(f"memory {n}" for n in range(10)))
+    told: list[tuple[int, int]] = []
+    made = await backup(
+        database_url,
+        backup_path,
+        tools=tools,
+        clock=clock,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert told[-1] == (made.manifest.dump_bytes, made.manifest.dump_bytes)
+    assert all(done <= total for done, total in told)
+
+
+async def test_a_full_disk_is_said_and_leaves_nothing(
+    *, database, database_url, remember, tools, clock, tmp_path
+):
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    await remember(database, *(os.urandom(50_000).hex() for _ in range(30)))
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = await asyncio.to_thread(
+        subprocess.run,
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with pytest.raises(StorageFull):
+            await backup(database_url, small / "x.mnemata-backup", tools=tools, clock=clock)
+        assert list(small.iterdir()) == []
+    finally:
+        await asyncio.to_thread(subprocess.run, ["umount", str(small)], check=True)
+
+
+async def test_a_backup_of_a_database_without_memories_is_refused(empty_url, tools, clock, backup_path):
+    with pytest.raises(ConfigurationError):
+        await backup(empty_url, backup_path, tools=tools, clock=clock)
+
+
+async def test_a_missing_program_is_refused_with_the_remedy(database_url, clock, backup_path, tmp_path):
+    with pytest.raises(ConfigurationError, match="pg_dump"):
+        await backup(database_url, backup_path, tools=PostgresTools(folder=tmp_path), clock=clock)
+
+
+async def test_a_backup_by_an_owner_under_row_level_security_has_every_tenants_rows(
+    *, embedded_postgres, database, database_url, remember, tools, clock, backup_path, empty_url
+):
+    await remember(database, "one", "two")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO tenants (id) VALUES ('another')")
+        connection.execute("DROP ROLE IF EXISTS plain_owner")
+        connection.execute("CREATE ROLE plain_owner LOGIN")
+        try:
+            connection.execute("GRANT mnemata_tenant, mnemata_platform TO plain_owner")
+            for (table,) in connection.execute(
+                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+            ).fetchall():
+                connection.execute(f'ALTER TABLE "{table}" OWNER TO plain_owner')
+            url = database_url.replace("postgresql://postgres@", "postgresql://plain_owner@")
+            made = await backup(url, backup_path, tools=tools, clock=clock)
+            assert made.manifest.facts.tables["tenants"] == 2
+            assert made.manifest.memories == 2
+            await restore(backup_path, empty_url, tools=tools)
+            with psycopg.connect(empty_url) as restored:
+                assert restored.execute("SELECT count(*) FROM memories").fetchone() == (2,)
+                assert restored.execute("SELECT count(*) FROM tenants").fetchone() == (2,)
+        finally:
+            connection.execute("REASSIGN OWNED BY plain_owner TO CURRENT_USER")
+            connection.execute("DROP OWNED BY plain_owner")
+            connection.execute("DROP ROLE plain_owner")
+
+
+def test_a_password_is_not_on_the_command_line():
+    address = Address.of("postgresql://ana:se%20cret@db.example:6432/mnemata?sslmode=require")
+    assert "cret" not in address.conninfo
+    assert address.environment["PGPASSWORD"] == "se cret"
+    assert "sslmode=require" in address.conninfo
