@@ -1,4 +1,4 @@
-"""The files of a model: found, read whole and checked against the checksum that its space stands for."""
+"""The files of a model: found, and checked against the checksums that its space stands for."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class PinnedFile:
     sha256: str
 
 
-def read_checked(file: PinnedFile, *, at: Path | None = None) -> bytes:
-    """The file's content, from `at` where given, else from its distribution.
+def checked_path(file: PinnedFile, *, at: Path | None = None) -> Path:
+    """Where the file is: `at` where given, else in its distribution. Its content was read and is the pinned one.
 
     Raises ModelDamaged where it is missing, cannot be read, or is not what the checksum says.
     """
     path = installed_path(file) if at is None else at
     try:
-        content = path.read_bytes()
+        with path.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         raise damaged(file, path, error.strerror or type(error).__name__, at=at) from error
-    found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
         raise damaged(file, path, f"its SHA-256 is {found}, and {file.sha256} is expected", at=at)
-    return content
+    return path
 
 
 def installed_path(file: PinnedFile) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,8 @@ class OnnxSession:
         return unit_rows(np.matmul(mask[:, None, :].astype(np.float32), hidden)[:, 0, :])
 
 
-def open_session(weights: bytes, *, threads: int) -> OnnxSession:
-    """The model of an ONNX file's content, each call on `threads` threads. Raises UnusableModel."""
+def open_session(weights: Path, *, threads: int) -> OnnxSession:
+    """The model of an ONNX file, each call on `threads` threads. Raises UnusableModel."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -61,7 +62,9 @@ def open_session(weights: bytes, *, threads: int) -> OnnxSession:
     # The weights stay out of the arena, which then grows to one batch of activations and no further.
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     try:
-        return OnnxSession(onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"]))
+        return OnnxSession(
+            onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+        )
     except _runtime_errors() as error:
         raise UnusableModel(f"onnxruntime cannot load it ({type(error).__name__})") from error
 
@@ -84,6 +87,7 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
         state.InvalidGraph,
         state.InvalidProtobuf,
         state.NoModel,
+        state.NoSuchFile,
         state.NotImplemented,
         state.RuntimeException,
         RuntimeError,

