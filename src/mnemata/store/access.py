@@ -50,7 +50,8 @@ class Access(Repository):
 
     async def add_key(self, key: StoredKey) -> None:
         """Store a key. Raises AlreadyExists, TenantNotFound."""
-        await self._session.rows(_SQL["add_key"], asdict(key))
+        identities = {"api_keys_pkey": key.id, "api_keys_tenant_fkey": key.tenant}
+        await self._session.rows(_SQL["add_key"], asdict(key), identities=identities)
 
     async def key(self, key_id: str) -> StoredKey | None:
         """The key, revoked or not, or None."""

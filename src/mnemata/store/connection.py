@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import psycopg
@@ -33,10 +34,14 @@ class Session:
         self._announced = False
 
     async def rows(
-        self, statement: Statement | sql.Composed, parameters: Parameters | None = None
+        self,
+        statement: Statement | sql.Composed,
+        parameters: Parameters | None = None,
+        *,
+        identities: Mapping[str, str] = MappingProxyType({}),
     ) -> Sequence[Row]:
-        """The rows that the statement gives: none for one that gives none. Raises as store.errors says."""
-        with translated(self._limits):
+        """The rows that the statement gives: none for one that gives none. Raises as `store.errors.translated`."""
+        with translated(self._limits, identities):
             try:
                 cursor = await self._send(statement, parameters)
                 return [] if cursor.description is None else await cursor.fetchall()

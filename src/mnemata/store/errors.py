@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import psycopg
 from psycopg import errors
@@ -28,13 +29,13 @@ RETRY_AFTER_S = 1.0
 FULL_RETRY_AFTER_S = 30.0
 
 _NO_SPACE = re.compile(r"No space left on device|could not extend file|Disk quota exceeded", re.IGNORECASE)
-_DETAIL = re.compile(r"\(([^)]*)\)=\((.*)\) (?:already exists|is not present)", re.DOTALL)
 
 _UNIQUE = {
     "memories_pkey": "memory",
     "memories_by_external_id": "memory with the external_id",
     "api_keys_pkey": "API key",
 }
+_NOTHING_NAMED: Mapping[str, str] = MappingProxyType({})
 _TENANT_KEYS = frozenset({"memories_tenant_fkey", "api_keys_tenant_fkey"})
 
 
@@ -48,16 +49,23 @@ class Limits:
 
 
 @contextmanager
-def translated(limits: Limits) -> Generator[None]:
-    """Raise the driver's errors as StoreUnavailable, StorageFull, DeadlineExceeded, PoolExhausted and their like."""
+def translated(limits: Limits, identities: Mapping[str, str] = _NOTHING_NAMED) -> Generator[None]:
+    """Raise the driver's errors as StoreUnavailable, StorageFull, DeadlineExceeded, PoolExhausted and their like.
+
+    `identities`: what to name where a constraint, by its name, is violated. PostgreSQL keeps the values to itself under
+    row-level security.
+    """
     try:
         yield
     except (psycopg.Error, OSError) as error:
-        raise translate(error, limits) from error
+        raise translate(error, limits, identities) from error
 
 
-def translate(error: BaseException, limits: Limits) -> MnemataError:
+def translate(
+    error: BaseException, limits: Limits, identities: Mapping[str, str] = _NOTHING_NAMED
+) -> MnemataError:
     """The error of ours that says the same. What is nobody's fault but ours becomes a MnemataError, logged."""
+    constraint = (error.diag.constraint_name if isinstance(error, psycopg.Error) else None) or ""
     match error:
         case errors.QueryCanceled():
             return DeadlineExceeded(what="A database statement", limit_s=limits.statement_s)
@@ -71,10 +79,10 @@ def translate(error: BaseException, limits: Limits) -> MnemataError:
             )
         case psycopg.Error() if is_full(error):
             return StorageFull(what="Storage", reason="the disk is full", retry_after_s=FULL_RETRY_AFTER_S)
-        case errors.UniqueViolation() if error.diag.constraint_name in _UNIQUE:
-            return AlreadyExists(what=_UNIQUE[error.diag.constraint_name], identity=_identity(error))
-        case errors.ForeignKeyViolation() if error.diag.constraint_name in _TENANT_KEYS:
-            return TenantNotFound(tenant=_identity(error))
+        case errors.UniqueViolation() if constraint in _UNIQUE:
+            return AlreadyExists(what=_UNIQUE[constraint], identity=identities.get(constraint, ""))
+        case errors.ForeignKeyViolation() if constraint in _TENANT_KEYS:
+            return TenantNotFound(tenant=identities.get(constraint, ""))
         case PoolClosed() | OSError():
             return unavailable("it is closed" if isinstance(error, PoolClosed) else "the connection broke")
         case errors.SerializationFailure() | errors.DeadlockDetected():
@@ -109,12 +117,3 @@ def _reason(error: psycopg.OperationalError) -> str:
             return "the server has no connection left"
         case _:
             return "the connection broke"
-
-
-def _identity(error: psycopg.Error) -> str:
-    """The offending value, from a detail such as `Key (tenant, external_id)=(default, x) already exists`."""
-    found = _DETAIL.search(error.diag.message_detail or "")
-    if found is None:
-        return ""
-    names, values = found[1], found[2]
-    return values.split(", ", 1)[1] if ", " in names and ", " in values else values
