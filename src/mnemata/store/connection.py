@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from mnemata.domain.errors import MnemataError
-from mnemata.store.errors import Limits, translated
+from mnemata.store.errors import Limits, full, translated
 from mnemata.store.statements import Statement, statements
 
 Row: TypeAlias = Sequence[Any]
@@ -45,6 +45,12 @@ class Session:
             try:
                 cursor = await self._send(statement, parameters)
                 return [] if cursor.description is None else await cursor.fetchall()
+            except psycopg.errors.ReadOnlySqlTransaction as error:
+                self._failed = True
+                # A server that is no standby refuses writes while its disk is full: the embedded one, and hosted ones.
+                if self._connection.info.parameter_status("in_hot_standby") == "off":
+                    raise full() from error
+                raise
             except BaseException:
                 self._failed = True
                 raise

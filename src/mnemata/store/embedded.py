@@ -28,7 +28,7 @@ DATABASE = "mnemata"
 
 _START_TIMEOUT_S = 900.0
 _STOP_TIMEOUT_S = 15.0
-_LONGEST_PAUSE_S = 30.0
+_LONGEST_PAUSE_S = 5.0
 
 
 class EmbeddedPostgres:
@@ -124,7 +124,7 @@ class EmbeddedPostgres:
     async def supervise(self, interval_s: float = 0.5) -> None:
         """Until it is cancelled: start the server again when it has died, and mind the room on disk.
 
-        A start that fails is tried again, with growing pauses of at most 30 s.
+        A start that fails is tried again, with growing pauses of at most 5 s.
         """
         pause_s = interval_s
         while True:

@@ -78,7 +78,7 @@ def translate(
                 retry_after_s=RETRY_AFTER_S,
             )
         case psycopg.Error() if is_full(error):
-            return StorageFull(what="Storage", reason="the disk is full", retry_after_s=FULL_RETRY_AFTER_S)
+            return full()
         case errors.UniqueViolation() if constraint in _UNIQUE:
             return AlreadyExists(what=_UNIQUE[constraint], identity=identities.get(constraint, ""))
         case errors.ForeignKeyViolation() if constraint in _TENANT_KEYS:
@@ -96,6 +96,10 @@ def translate(
                 "statement_failed", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None)
             )
             return MnemataError()
+
+
+def full() -> StorageFull:
+    return StorageFull(what="Storage", reason="the disk is full", retry_after_s=FULL_RETRY_AFTER_S)
 
 
 def unavailable(reason: str) -> StoreUnavailable:
