@@ -1,0 +1,1 @@
+"""How well searches find what was judged relevant, measured through the REST door of a real platform."""
