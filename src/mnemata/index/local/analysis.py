@@ -1,0 +1,85 @@
+"""Text to tokens: one analysis for the main segment, for fresh memories and for queries.
+
+A pre-step in Python (`normalised`) does what tantivy's analyzers do not: compatibility forms (NFKC), marks that
+would split words of Hindi, Thai or Hebrew, overlapping pairs of characters for scripts that write no spaces, and
+emoji as words. Then tantivy's `plain` analyzer folds case and accents, and `english` drops stop words and stems.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import tantivy
+
+from mnemata.index.local.stopwords import ENGLISH
+
+PLAIN = "plain"
+STEMMED = "english"
+MAX_TOKEN_BYTES = 255
+
+_SPACELESS = re.compile(
+    "["
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1000-\u109f\u1780-\u17ff"  # Burmese, Khmer
+    "\u3005\u3040-\u30ff\u31f0-\u31ff"  # kana
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Han
+    "\U00020000-\U0003ffff"
+    "]+"
+)
+_MARKS_AND_SYMBOLS = {"Mn", "Me", "So"}
+
+
+def normalised(text: str) -> str:
+    """The text as the analyzers below expect it."""
+    if text.isascii():
+        return text
+    joined = "".join(map(_character, unicodedata.normalize("NFKC", text)))
+    return _SPACELESS.sub(_pairs, joined)
+
+
+def plain_tokens(text: str) -> list[str]:
+    """The words as written, in lower case and without accents, in order."""
+    return _PLAIN.analyze(normalised(text))
+
+
+def stemmed_tokens(text: str) -> list[str]:
+    """The words without English stop words, stemmed, in order."""
+    return _ENGLISH.analyze(normalised(text))
+
+
+def register(index: tantivy.Index) -> None:
+    index.register_tokenizer(PLAIN, _PLAIN)
+    index.register_tokenizer(STEMMED, _ENGLISH)
+
+
+def _character(character: str) -> str:
+    category = unicodedata.category(character)
+    if category not in _MARKS_AND_SYMBOLS:
+        return character
+    return f" u{ord(character):x} " if category == "So" else ""
+
+
+def _pairs(run: re.Match[str]) -> str:
+    characters = run.group()
+    if len(characters) == 1:
+        return f" {characters} "
+    return " " + " ".join(characters[i : i + 2] for i in range(len(characters) - 1)) + " "
+
+
+def _folding() -> tantivy.TextAnalyzerBuilder:
+    return (
+        tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+        .filter(tantivy.Filter.remove_long(MAX_TOKEN_BYTES))
+        .filter(tantivy.Filter.lowercase())
+        .filter(tantivy.Filter.ascii_fold())
+    )
+
+
+_PLAIN = _folding().build()
+_ENGLISH = (
+    _folding()
+    .filter(tantivy.Filter.custom_stopword(sorted(ENGLISH)))
+    .filter(tantivy.Filter.stemmer("english"))
+    .build()
+)

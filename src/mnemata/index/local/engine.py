@@ -1,0 +1,213 @@
+"""The local engine: tantivy and FAISS in this process, an index that needs no server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from mnemata.domain.change import Position
+from mnemata.domain.errors import IndexUnavailable, MnemataError, SpaceMismatch
+from mnemata.domain.filter import Filter
+from mnemata.domain.ids import MemoryId, TenantId
+from mnemata.domain.query import Leg
+from mnemata.domain.vector import Space
+from mnemata.index.local.folders import Folders
+from mnemata.index.local.generation import GenerationClosed, IndexGeneration
+from mnemata.index.local.manifest import Identity
+from mnemata.index.local.options import LocalOptions
+from mnemata.index.local.partition import Partition
+from mnemata.index.local.statistics import of_generation
+from mnemata.index.protocol import Action, IndexQuery, IndexStatistics, Legs, SearchIndex, Vector
+from mnemata.observability.logging import get_logger
+
+log = get_logger("index")
+
+Answer = TypeVar("Answer")
+
+DEFAULT_OPTIONS = LocalOptions()
+
+_RETRY_AFTER_S = 1.0
+
+
+class LocalIndex:
+    """Implements `SearchIndex` on a folder of its own. One process, one event loop.
+
+    `epoch` is the feed's; an index of another epoch, space or metric is set aside at `open`.
+    """
+
+    def __init__(
+        self, root: Path, *, epoch: str, space: Space, options: LocalOptions = DEFAULT_OPTIONS
+    ) -> None:
+        self._root = root
+        self._identity = Identity(epoch=epoch, space=space, metric=options.metric)
+        self._options = options
+        self._folders = Folders(root, options=options)
+        self._searching = ThreadPoolExecutor(options.threads, thread_name_prefix="index-search")
+        # Writes have a lane of their own: a fold must not wait for searches, nor a search for a fold.
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="index-write")
+        self._keeping = ThreadPoolExecutor(1, thread_name_prefix="index-keep")
+        self._generation: IndexGeneration | None = None
+        self._staged: LocalIndex | None = None
+        self._lane = asyncio.Lock()
+        self._keeper: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def space(self) -> Space:
+        return self._identity.space
+
+    async def open(self) -> Position:
+        self._generation = await self._run(self._writing, lambda: self._folders.open_current(self._identity))
+        self._keeper = asyncio.create_task(self._keep())
+        return self._generation.position
+
+    async def apply(self, actions: Sequence[Action], *, position: Position) -> None:
+        async with self._lane:
+            full = await self._run(self._writing, lambda: self._opened().apply(actions, position=position))
+        if full:
+            self._wake.set()
+
+    async def flush(self) -> None:
+        await self._run(self._keeping, lambda: self._opened().save())
+
+    async def search(self, query: IndexQuery) -> Legs:
+        if query.vector is not None and query.vector.shape != (self.space.dimensions,):
+            raise SpaceMismatch(expected=self.space.name, actual=f"{query.vector.shape[-1]} dimensions")
+        return await self._ask(query.tenant, lambda partition: partition.search(query), Legs())
+
+    async def vectors(self, tenant: TenantId, ids: Sequence[MemoryId]) -> Mapping[MemoryId, Vector]:
+        nothing: Mapping[MemoryId, Vector] = {}
+        return await self._ask(tenant, lambda partition: partition.vectors_of(ids), nothing)
+
+    async def matching(self, tenant: TenantId, condition: Filter, *, leg: str) -> frozenset[MemoryId]:
+        nothing: frozenset[MemoryId] = frozenset()
+        return await self._ask(tenant, lambda partition: partition.matching(condition, Leg(leg)), nothing)
+
+    async def statistics(self, tenant: TenantId | None = None) -> IndexStatistics:
+        return await self._run(self._keeping, lambda: of_generation(self._opened(), tenant))
+
+    async def stage(self, *, space: Space | None = None) -> LocalIndex:
+        """As SearchIndex.stage; for vectors of another space where one is given."""
+        await self._drop_staged()
+        staged = LocalIndex(
+            self._root, epoch=self._identity.epoch, space=space or self.space, options=self._options
+        )
+        staged._generation = await self._run(
+            self._keeping, lambda: self._folders.new_generation(staged._identity)
+        )
+        staged._keeper = asyncio.create_task(staged._keep())
+        self._staged = staged
+        return staged
+
+    async def adopt(self, staged: SearchIndex) -> None:
+        if not isinstance(staged, LocalIndex) or staged is not self._staged:
+            reason = "it was not staged here, or another one was staged after it"
+            raise IndexUnavailable(what="the staged index", reason=reason, retry_after_s=_RETRY_AFTER_S)
+        await staged.flush()
+        async with self._lane:
+            old, new = self._opened(), await staged.hand_over()
+            await self._run(self._keeping, lambda: self._folders.point_to(new))
+            self._generation, self._identity, self._staged = new, new.identity, None
+        await self._run(self._keeping, old.drop)
+        log.info("index_adopted", generation=new.folder.name, position=str(new.position))
+
+    async def hand_over(self) -> IndexGeneration:
+        """Stop everything and give the generation away: this index is closed then."""
+        await self._stop_keeping()
+        async with self._lane:
+            generation, self._generation = self._opened(), None
+        for pool in (self._writing, self._keeping, self._searching):
+            await asyncio.to_thread(pool.shutdown)
+        return generation
+
+    async def close(self) -> None:
+        await self._drop_staged()
+        if self._generation is not None:
+            generation = await self.hand_over()
+            await asyncio.to_thread(_save_and_close, generation)
+
+    async def _ask(
+        self, tenant: TenantId, question: Callable[[Partition], Answer], nothing: Answer
+    ) -> Answer:
+        """Ask the tenant's partition, in a thread that searches; `nothing` where the tenant has none."""
+        return await self._run(self._searching, lambda: self._asked(tenant, question, nothing))
+
+    def _asked(self, tenant: TenantId, question: Callable[[Partition], Answer], nothing: Answer) -> Answer:
+        while True:
+            generation = self._opened()
+            try:
+                with generation.using(tenant) as partition:
+                    return nothing if partition is None else question(partition)
+            except GenerationClosed:
+                # Another generation was adopted in this very moment: ask that one.
+                if self._generation is generation:
+                    raise _not_open() from None
+
+    async def _keep(self) -> None:
+        """Fold, save and compact in the background, until the index is closed."""
+        saved_at = time.monotonic()
+        while not self._stopping:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._options.fold_interval_s)
+            everything = not self._wake.is_set()
+            self._wake.clear()
+            save = time.monotonic() - saved_at >= self._options.save_interval_s
+            try:
+                await self._run(self._keeping, partial(self._keep_once, everything=everything, save=save))
+            except (MnemataError, OSError) as error:
+                # The changes stay in memory and in the feed; the next round tries again.
+                log.warning("index_not_folded", error=type(error).__name__, exc_info=True)
+            saved_at = time.monotonic() if save else saved_at
+
+    def _keep_once(self, *, everything: bool, save: bool) -> None:
+        generation = self._opened()
+        with suppress(GenerationClosed):
+            generation.fold(everything=everything)
+            if save:
+                generation.save()
+                generation.maintain()
+
+    async def _drop_staged(self) -> None:
+        staged, self._staged = self._staged, None
+        if staged is not None:
+            generation = await staged.hand_over()
+            await asyncio.to_thread(generation.drop)
+
+    async def _stop_keeping(self) -> None:
+        """Let the round in progress end. Not by cancelling, which a wait that ends at that moment swallows."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            self._stopping = True
+            self._wake.set()
+            await keeper
+
+    def _opened(self) -> IndexGeneration:
+        if self._generation is None:
+            raise _not_open()
+        return self._generation
+
+    async def _run(self, pool: ThreadPoolExecutor, call: Callable[[], Answer]) -> Answer:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, call)
+        except RuntimeError as error:
+            if self._generation is None:
+                raise _not_open() from error
+            raise
+
+
+def _save_and_close(generation: IndexGeneration) -> None:
+    try:
+        generation.save()
+    finally:
+        generation.close()
+
+
+def _not_open() -> IndexUnavailable:
+    return IndexUnavailable(what="the search index", reason="it is not open", retry_after_s=_RETRY_AFTER_S)

@@ -1,0 +1,38 @@
+"""The border of the local engine: what tantivy, FAISS and the file system raise becomes ours, once."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mnemata.domain.errors import IndexDamaged, IndexUnavailable, MnemataError, StorageFull
+
+_RETRY_AFTER_S = 5.0
+
+
+@contextmanager
+def translated(doing: str, path: Path | None = None) -> Generator[None]:
+    """Raise StorageFull, IndexDamaged (while opening) or IndexUnavailable in place of a driver's error."""
+    try:
+        yield
+    except (MnemataError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    # Not Exception: a panic of the Rust side derives from BaseException.
+    except BaseException as error:
+        raise _ours(doing, path, error) from error
+
+
+def _ours(doing: str, path: Path | None, error: BaseException) -> MnemataError:
+    if _is_full(error):
+        return StorageFull(what="the search index", reason="the disk is full", retry_after_s=_RETRY_AFTER_S)
+    reason = f"{doing} failed: {type(error).__name__}"
+    if doing == "open":
+        return IndexDamaged(path=str(path), reason=f"{reason}: {error}")
+    return IndexUnavailable(what="the search index", reason=reason, retry_after_s=_RETRY_AFTER_S)
+
+
+def _is_full(error: BaseException) -> bool:
+    number = error.errno if isinstance(error, OSError) else None
+    return number in {errno.ENOSPC, errno.EDQUOT} or "No space left on device" in str(error)

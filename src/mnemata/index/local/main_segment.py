@@ -1,0 +1,180 @@
+"""The main segments of a partition: a tantivy index on disk, and one snapshot of it at a time to search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+
+import tantivy
+from tantivy import Query
+
+from mnemata.domain.change import START, Position
+from mnemata.index.local import analysis, document
+from mnemata.index.local.failures import translated
+from mnemata.index.local.manifest import parse_position
+from mnemata.index.protocol import Upsert
+
+WRITER_HEAP_BYTES = 32_000_000
+
+
+Scored: TypeAlias = tuple[float, int]
+"""A score, and the memory's id as a number: objects are made only of what a search gives back."""
+
+
+class MainSegment:
+    """Reads one commit of the tantivy index. Safe to use from several threads."""
+
+    def __init__(self, searcher: tantivy.Searcher, schema: tantivy.Schema) -> None:
+        self.searcher = searcher
+        self.schema = schema
+        self.markers = searcher.doc_freq(document.TEXT_FIELDS[0], document.MARKER)
+        self.documents = searcher.doc_freq(document.ALIVE, document.ALIVE)
+        """Memories, with those that were deleted and not merged away yet."""
+
+    @property
+    def live(self) -> int:
+        """Memories without the deleted ones."""
+        return max(0, self.searcher.num_docs - (1 if self.markers else 0))
+
+    @property
+    def counted(self) -> int:
+        """The N of tantivy's idf."""
+        return self.documents + self.markers
+
+    def frequency(self, field: str, token: str) -> int:
+        return self.searcher.doc_freq(field, token)
+
+    def starting_with(self, field: str, prefix: str, limit: int) -> list[tuple[str, int]]:
+        """The commonest tokens of the field under the prefix, with how many memories have them."""
+        return self.searcher.terms_with_prefix(field, prefix, limit=limit)
+
+    def holds(self, key: int) -> bool:
+        """Whether some version of the memory is, or was until the last merge, in here."""
+        return self.searcher.doc_freq(document.ID, str(document.memory_id(key))) > 0
+
+    @cached_property
+    def average_lengths(self) -> dict[str, float]:
+        """The average field lengths that tantivy scores with; it says them when asked to explain a score."""
+        return {field: self._average_length(field) for field in document.TEXT_FIELDS}
+
+    def search(self, query: Query, *, limit: int, count: bool) -> tuple[list[Scored], int]:
+        """(score, key) best first, and how many match (0 where they are not counted)."""
+        if self.documents == 0 or limit == 0:
+            return [], 0
+        with translated("search"):
+            result = self.searcher.search(query, limit, count=count)
+            hits = result.hits
+            keys = self.keys([address for _, address in hits])
+        scored = [(score, key) for (score, _), key in zip(hits, keys, strict=True)]
+        return scored, _count(result) if count else 0
+
+    def keys_matching(self, query: Query) -> list[int]:
+        """The keys of all memories that the query finds, in no order."""
+        return [key for _, key in self.search(query, limit=max(1, self.searcher.num_docs), count=False)[0]]
+
+    def keys(self, addresses: Sequence[tantivy.DocAddress]) -> list[int]:
+        addresses = list(addresses)
+        high = self.searcher.fast_field_values(document.ID_HIGH, addresses)
+        low = self.searcher.fast_field_values(document.ID_LOW, addresses)
+        return [int(h or 0) << 64 | int(w or 0) for h, w in zip(high, low, strict=True)]
+
+    def _average_length(self, field: str) -> float:
+        query = Query.term_query(self.schema, field, document.MARKER, "freq")
+        hits = self.searcher.search(query, 1, count=False).hits
+        if not hits:
+            return 0.0
+        explanation = json.loads(query.explain(self.searcher, hits[0][1]).to_json())
+        return _explained(explanation, "avgdl")
+
+
+class MainStore:
+    """The tantivy index of one partition. One thread writes at a time; every commit has its position in it."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.schema = document.schema()
+        with translated("open", path):
+            self._index = tantivy.Index(self.schema, str(path), reuse=True)
+            analysis.register(self._index)
+            self._index.config_reader("Manual")
+        self._writer: tantivy.IndexWriter | None = None
+        self.position = self._read_position()
+
+    def snapshot(self) -> MainSegment:
+        with translated("open", self.path):
+            self._index.reload()
+            return MainSegment(self._index.searcher(), self.schema)
+
+    def commit(
+        self, changes: Iterable[Upsert | int], position: Position, *, lengths: Mapping[str, int]
+    ) -> None:
+        """Put memories in place of their older versions, or remove keys, and store the position with them.
+
+        `lengths`: how many tokens a memory has on average, by field. Returns when all is on disk. The writer stays open, and may merge, until `settle`.
+        """
+        with translated("commit", self.path):
+            if self._writer is None:
+                self._writer = self._index.writer(heap_size=WRITER_HEAP_BYTES, num_threads=1)
+            try:
+                _write(self._writer, changes)
+                _replace_position(self._writer, position, lengths)
+                self._writer.commit()
+            except BaseException:
+                # A writer that failed once may refuse everything after: the next commit opens another.
+                self._writer = None
+                raise
+        self.position = position
+
+    def settle(self) -> bool:
+        """Wait for merges and let go of the writer: its heap and threads. Whether there was one."""
+        if self._writer is None:
+            return False
+        writer, self._writer = self._writer, None
+        with translated("merge", self.path):
+            writer.wait_merging_threads()
+        return True
+
+    def _read_position(self) -> Position:
+        segment = self.snapshot()
+        query = Query.term_query(self.schema, document.TEXT_FIELDS[0], document.MARKER, "freq")
+        with translated("open", self.path):
+            hits = segment.searcher.search(query, 1, count=False).hits
+            if not hits:
+                return START
+            text = str(segment.searcher.doc(hits[0][1]).get_first(document.POSITION))
+        return parse_position(text)
+
+
+def _count(result: object) -> int:
+    # Tantivy's stubs do not know of it.
+    return int(getattr(result, "count", 0) or 0)
+
+
+def _write(writer: tantivy.IndexWriter, changes: Iterable[Upsert | int]) -> None:
+    for change in changes:
+        if isinstance(change, int):
+            writer.delete_documents_by_term(document.ID, str(document.memory_id(change)))
+        else:
+            writer.delete_documents_by_term(document.ID, str(change.memory.id))
+            writer.add_document(document.tantivy_document(change))
+
+
+def _replace_position(writer: tantivy.IndexWriter, position: Position, lengths: Mapping[str, int]) -> None:
+    writer.delete_documents_by_term(document.TEXT_FIELDS[0], document.MARKER)
+    writer.add_document(document.position_document(str(position), lengths))
+
+
+def _explained(explanation: dict[str, object], name: str) -> float:
+    """The value of the first line of an explanation that starts with the name."""
+    waiting: list[dict[str, object]] = [explanation]
+    while waiting:
+        line = waiting.pop()
+        if str(line["description"]).startswith(name):
+            return float(str(line["value"]))
+        details = line.get("details")
+        waiting.extend(details if isinstance(details, list) else [])
+    return 0.0

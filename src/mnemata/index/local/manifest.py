@@ -1,0 +1,98 @@
+"""What an index folder says of itself: for which feed and space it is, and how far in the feed all of it is on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mnemata.domain.change import START, Position
+from mnemata.domain.errors import IndexDamaged
+from mnemata.domain.ids import TenantId
+from mnemata.domain.vector import Metric, Space
+from mnemata.index.local.durable import write_durably
+
+FORMAT = 1
+"""Raised with every change of the files that an older index cannot be read with: it is then rebuilt."""
+
+_NAME = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """An index of another identity is never read, only rebuilt."""
+
+    epoch: str
+    space: Space
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantRecord:
+    """A partition that must be there: the position that it must have reached, and what it counted then."""
+
+    position: Position = START
+    documents: int = 0
+    vectors: int = 0
+    deleted: int = 0
+    segments: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    identity: Identity
+    position: Position = START
+    tenants: Mapping[TenantId, TenantRecord]
+
+    def write(self, folder: Path) -> None:
+        identity = self.identity
+        written = {
+            "format": FORMAT,
+            "epoch": identity.epoch,
+            "space": identity.space.name,
+            "dimensions": identity.space.dimensions,
+            "metric": identity.metric.value,
+            "position": str(self.position),
+            "tenants": {tenant: _written(record) for tenant, record in self.tenants.items()},
+        }
+        write_durably(folder / _NAME, json.dumps(written).encode())
+
+
+def read_manifest(folder: Path, identity: Identity) -> Manifest:
+    """The folder's manifest; raises IndexDamaged where it is missing, unreadable or of another identity."""
+    try:
+        read = json.loads((folder / _NAME).read_bytes())
+        found = Identity(
+            epoch=read["epoch"],
+            space=Space(name=read["space"], dimensions=read["dimensions"]),
+            metric=Metric(read["metric"]),
+        )
+        if read["format"] != FORMAT or found != identity:
+            raise ValueError("it is of another format, feed or vector space")  # noqa: TRY301 (one exit)
+        tenants = {TenantId(tenant): _read(record) for tenant, record in read["tenants"].items()}
+        return Manifest(identity=found, position=parse_position(read["position"]), tenants=tenants)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IndexDamaged(path=str(folder), reason=str(error) or type(error).__name__) from error
+
+
+def parse_position(text: str) -> Position:
+    """The position that `str(position)` wrote."""
+    xid, _, sequence = text.partition("-")
+    return Position(xid=int(xid), sequence=int(sequence))
+
+
+def _written(record: TenantRecord) -> list[str | int]:
+    return [str(record.position), record.documents, record.vectors, record.deleted, record.segments]
+
+
+def _read(record: list[Any]) -> TenantRecord:
+    position, documents, vectors, deleted, segments = record
+    return TenantRecord(
+        position=parse_position(position),
+        documents=documents,
+        vectors=vectors,
+        deleted=deleted,
+        segments=segments,
+    )
