@@ -218,7 +218,7 @@ def arguments_of() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--writers", type=int, default=8)
     parser.add_argument("--per-call", type=int, default=64, help="texts that a writer sends at once")
-    parser.add_argument("--batch-size", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--threads", type=int, default=min(4, os.cpu_count() or 1))
     return parser.parse_args()
 

@@ -33,7 +33,7 @@ class Batcher:
         embedder: Embedder,
         *,
         metrics: Metrics,
-        batch_size: int = 256,
+        batch_size: int = 64,
         queue_size: int = 10_000,
         timeout_s: float = 30.0,
         cached_queries: int = 4_096,

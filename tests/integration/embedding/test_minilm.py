@@ -14,10 +14,12 @@ def test_a_paraphrase_is_nearer_than_shared_words_about_something_else(minilm):
     assert question @ paraphrase > question @ shared_words
 
 
-def test_known_texts_have_the_similarity_that_the_model_gives_them(minilm):
-    first, second = minilm.embed_documents(["A man is eating food.", "A man is eating a piece of bread."])
-    # 0.7554 is what sentence-transformers publishes for the unquantised model.
-    assert abs(float(first @ second) - 0.7554) < 0.01
+def test_vectors_stay_what_they_were_when_the_space_got_its_name(minilm):
+    texts = ["A man is eating food.", "A man is eating a piece of bread.", "A man is eating pasta."]
+    food, bread, pasta = minilm.embed_documents(texts)
+    found = [float(food @ bread), float(food @ pasta), float(bread @ pasta)]
+    # Another treatment of text is another space: change the space's name with these numbers.
+    np.testing.assert_allclose(found, [0.7535, 0.7007, 0.5241], atol=0.001)
 
 
 def test_the_last_token_of_a_window_counts_and_the_first_of_the_next_too(minilm):
