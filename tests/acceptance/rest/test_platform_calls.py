@@ -1,0 +1,127 @@
+"""Health, status, metrics, the document, and what operators ask for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from mnemata.api.rest.contract import contract
+
+
+async def test_a_platform_that_answers_is_live_and_ready(client: httpx.AsyncClient) -> None:
+    live, ready = await client.get("/healthz"), await client.get("/readyz")
+
+    assert (live.status_code, live.json()) == (200, {"status": "ok"})
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    assert ready.json()["reasons"]["store"] == "ok"
+
+
+async def test_a_platform_without_its_store_is_live_and_not_ready(
+    platform: Any, inside: httpx.AsyncClient
+) -> None:
+    await platform.store.database.close()
+
+    live, ready = await inside.get("/healthz"), await inside.get("/readyz")
+    write = await inside.post("/v1/memories", json={"content": "x"})
+
+    assert live.status_code == 200
+    assert (ready.status_code, ready.json()["ready"]) == (503, False)
+    assert (write.status_code, write.headers.get("retry-after") is not None) == (503, True)
+
+
+async def test_while_draining_nothing_new_is_begun(app: FastAPI, inside: httpx.AsyncClient) -> None:
+    app.state.door.lifecycle.draining = True
+
+    ready, search = await inside.get("/readyz"), await inside.get("/v1/search", params={"q": "x"})
+
+    assert (ready.status_code, ready.json()["reasons"]) == (503, {"process": "shutting down"})
+    assert (search.status_code, search.json()["code"]) == (503, "shutting_down")
+    assert search.headers["connection"] == "close"
+    assert search.headers["retry-after"]
+
+
+async def test_the_status_counts_the_tenants_memories_and_names_the_space(
+    client: httpx.AsyncClient, store: Any
+) -> None:
+    await store("x")
+
+    status = (await client.get("/v1/status")).json()
+
+    assert status["memories"] == 1
+    assert status["embedding"]["space"]
+    assert status["index"]["documents"] >= 1
+
+
+async def test_metrics_count_requests_by_template_and_never_by_id(inside: httpx.AsyncClient) -> None:
+    stored = (await inside.post("/v1/memories", json={"content": "x"})).json()
+    await inside.get(f"/v1/memories/{stored['id']}")
+    await inside.get("/nowhere/4711")
+
+    text = (await inside.get("/metrics")).text
+
+    assert (
+        'mnemata_http_requests_total{method="GET",route="/v1/memories/{memory_id}",status="200"} 1.0' in text
+    )
+    assert 'route="unmatched",status="404"' in text
+    assert stored["id"] not in text
+    assert "4711" not in text
+    assert re.search(r"mnemata_http_requests_in_flight 1\.0", text)
+
+
+async def test_an_odd_method_makes_no_new_label(inside: httpx.AsyncClient) -> None:
+    await inside.request("BREW", "/v1/memories")
+
+    assert 'method="other"' in (await inside.get("/metrics")).text
+
+
+async def test_the_served_document_is_the_committed_contract(client: httpx.AsyncClient) -> None:
+    import orjson
+
+    assert (await client.get("/openapi.json")).json() == orjson.loads(contract())
+
+
+async def test_the_reference_is_one_page_that_may_load_nothing(client: httpx.AsyncClient) -> None:
+    response = await client.get("/docs")
+
+    assert response.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert "Store a memory" in response.text
+
+
+async def test_every_answer_has_safe_headers(client: httpx.AsyncClient) -> None:
+    for path in ("/healthz", "/docs", "/nowhere", "/v1/memories"):
+        headers = (await client.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert headers["x-request-id"]
+
+
+async def test_an_operator_rebuilds_the_index(inside: httpx.AsyncClient) -> None:
+    await inside.post("/v1/memories", json={"content": "The spare key is under the flowerpot."})
+
+    rebuilt = await inside.post("/v1/admin:rebuild")
+
+    assert (rebuilt.status_code, rebuilt.json()["documents"]) == (200, 1)
+    assert (await inside.get("/v1/search", params={"q": "spare key"})).json()["hits"]
+
+
+@pytest.mark.parametrize("body", [{"path": ""}, {"path": "a\x00b"}, {"path": 5}, {"where": "x"}])
+async def test_a_wrong_backup_request_is_named(client: httpx.AsyncClient, body: Any) -> None:
+    response = await client.post("/v1/admin:backup", json=body)
+
+    assert (response.status_code, response.json()["field"]) == (422, next(iter(body)))
+
+
+async def test_an_operator_makes_a_backup(inside: httpx.AsyncClient, backup_path: Path) -> None:
+    await inside.post("/v1/memories", json={"content": "x"})
+
+    made = await inside.post("/v1/admin:backup", json={"path": str(backup_path)})
+
+    assert made.status_code == 200, made.text
+    assert (made.json()["path"], made.json()["memories"]) == (str(backup_path), 1)
