@@ -44,7 +44,8 @@ PENDING = Pending()
 class Upsert:
     """Put this version of a memory into the index, in place of any other version.
 
-    `before` and `after` are the neighbouring turns' texts (speaker included), for a field of lower weight.
+    `before` and `after` are the neighbouring turns' texts (speaker included): with the turn itself between them they
+    are the passage that one field holds.
     `vector` is what the vector leg compares; neighbours are already mixed in where they count.
     """
 

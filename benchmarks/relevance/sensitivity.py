@@ -1,0 +1,260 @@
+"""What each number of the default configuration is worth: one is changed at a time, on every set, in memory.
+
+    python -m benchmarks.relevance.sensitivity --data FOLDER [--vectors CACHE] [--markdown table.md]
+
+The analysis of words, the fields, BM25, the model, fusion and measures are the platform's own; only the index is a matrix here,
+so that a hundred configurations take minutes. `--vectors` keeps the embeddings between runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from benchmarks.relevance import sets
+from mnemata.domain.ids import MemoryId
+from mnemata.domain.query import Candidate
+from mnemata.embedding.registry import build
+from mnemata.index.local import bm25
+from mnemata.index.local.analysis import plain_tokens, stemmed_tokens
+from mnemata.index.local.document import STEMMED_FIELDS
+from mnemata.index.local.stopwords import ENGLISH
+from mnemata.index.weights import (
+    CONTENT,
+    CONTENT_ENGLISH,
+    FIELD_WEIGHTS,
+    NEIGHBOUR_VECTOR_WEIGHT,
+    NEIGHBOURS,
+    SPEAKER,
+)
+from mnemata.quality import metrics
+from mnemata.ranking.defaults import DEPTH, FUSION
+from mnemata.ranking.fusion import Convex, Fusion, ReciprocalRank, fuse
+
+FIELDS = (CONTENT, CONTENT_ENGLISH, SPEAKER, NEIGHBOURS)
+CONVERSATIONS, DOCUMENTS = partial(metrics.recall, k=10), partial(metrics.ndcg, k=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What may be changed. `own_passage`: whether the turn itself stands among its neighbours."""
+
+    fields: Mapping[str, float]
+    neighbour_vectors: float = NEIGHBOUR_VECTOR_WEIGHT
+    fusion: Fusion = FUSION
+    depth: int = DEPTH
+    own_passage: bool = True
+
+
+DEFAULT = Configuration(fields={field: FIELD_WEIGHTS[field] for field in FIELDS})
+
+
+class Matrix:
+    """A set, with every question's score of every memory in each field and by meaning."""
+
+    def __init__(self, chosen: sets.RetrievalSet, vectors: np.ndarray, asked: np.ndarray) -> None:
+        self.name = chosen.name
+        self._set = chosen
+        self._ids = [MemoryId(UUID(int=row)) for row in range(len(chosen.memories))]
+        self._external = [memory["external_id"] for memory in chosen.memories]
+        self._previous, self._next = _neighbours(chosen.memories)
+        self._vectors, self._asked = vectors, asked
+        users = [memory.get("user_id") for memory in chosen.memories]
+        self._within = np.array(
+            [
+                [question.filter.get("user_id") in {None, user} for user in users]
+                for question in chosen.questions
+            ]
+        )
+        self.conversational = any(memory.get("session_id") for memory in chosen.memories)
+        self._fields = {name: self._scores(name, texts) for name, texts in self._texts().items()}
+
+    def judge(self, configuration: Configuration) -> float:
+        """The mean of the set's headline measure."""
+        measure = CONVERSATIONS if self.conversational else DOCUMENTS
+        lexical, vector = self._lexical(configuration), self._vector(configuration)
+        values = [
+            measure(
+                self._ranked(lexical[row], vector[row], row, configuration), self._set.judgements[question.id]
+            )
+            for row, question in enumerate(self._set.questions)
+        ]
+        return float(np.mean(values))
+
+    def _ranked(
+        self, lexical: np.ndarray, vector: np.ndarray, row: int, configuration: Configuration
+    ) -> Sequence[str]:
+        depth, within = configuration.depth, self._within[row]
+        by_words = _best(np.where(within & (lexical > 0.0), lexical, -np.inf), depth)
+        nearest = _best(np.where(within, vector, -np.inf), depth)
+        by_meaning = sorted({*by_words, *nearest}, key=lambda memory: -vector[memory])
+        ranked = fuse(self._leg(by_words, lexical), self._leg(by_meaning, vector), configuration.fusion)
+        return [self._external[fused.memory_id.int] for fused in ranked[:10]]
+
+    def _leg(self, memories: Sequence[int], scores: np.ndarray) -> list[Candidate]:
+        return [Candidate(memory_id=self._ids[memory], score=float(scores[memory])) for memory in memories]
+
+    def _lexical(self, configuration: Configuration) -> np.ndarray:
+        passage = NEIGHBOURS if configuration.own_passage else f"{NEIGHBOURS} only"
+        named = {field: passage if field == NEIGHBOURS else field for field in FIELDS}
+        return sum(configuration.fields[field] * self._fields[named[field]] for field in FIELDS)
+
+    def _vector(self, configuration: Configuration) -> np.ndarray:
+        padded = np.vstack([self._vectors, np.zeros_like(self._vectors[:1])])
+        mixed = self._vectors + configuration.neighbour_vectors * (
+            padded[self._previous] + padded[self._next]
+        )
+        return self._asked @ (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).T
+
+    def _texts(self) -> dict[str, list[str]]:
+        contents = [memory["content"] for memory in self._set.memories]
+        spoken = [*map(_spoken, self._set.memories), ""]
+        around = [f"{spoken[p]} {spoken[n]}" for p, n in zip(self._previous, self._next, strict=True)]
+        return {
+            CONTENT: contents,
+            CONTENT_ENGLISH: contents,
+            SPEAKER: [memory.get("role", "") for memory in self._set.memories],
+            NEIGHBOURS: [f"{own} {near}" for own, near in zip(spoken, around, strict=False)],
+            f"{NEIGHBOURS} only": around,
+        }
+
+    def _scores(self, field: str, texts: Sequence[str]) -> np.ndarray:
+        tokens_of = stemmed_tokens if field.split(maxsplit=1)[0] in STEMMED_FIELDS else plain_tokens
+        documents = [tokens_of(text) for text in texts]
+        average = max(sum(map(len, documents)) / len(documents), 1e-9)
+        norms = np.array([bm25.length_norm(len(tokens), average) for tokens in documents])
+        postings = _postings(documents)
+        found = np.zeros((len(self._set.questions), len(texts)), np.float32)
+        for row, question in enumerate(self._set.questions):
+            for token, count in _query_tokens(question.text, tokens_of).items():
+                if token in postings:
+                    places, frequencies = postings[token]
+                    weight = count * bm25.idf(len(texts), len(places)) * (1.0 + bm25.K1)
+                    found[row, places] += weight * frequencies / (frequencies + norms[places])
+        return found
+
+
+def variants() -> list[tuple[str, Configuration]]:
+    """Each with one number changed, by its name."""
+    found = [("the default", DEFAULT)]
+    for field, values in {
+        CONTENT: (0.0, 0.1, 0.35, 0.5),
+        SPEAKER: (0.0, 0.5, 1.5),
+        NEIGHBOURS: (0.0, 0.5, 2.0),
+    }.items():
+        found += [
+            (f"{field} weighs {value}", replace(DEFAULT, fields={**DEFAULT.fields, field: value}))
+            for value in values
+        ]
+    found.append((f"{NEIGHBOURS} without the turn itself", replace(DEFAULT, own_passage=False)))
+    found += [
+        (f"neighbours' vectors: {w}", replace(DEFAULT, neighbour_vectors=w)) for w in (0.0, 0.1, 0.3, 0.5)
+    ]
+    found += [
+        (f"vector weight {w}", replace(DEFAULT, fusion=Convex(vector_weight=w)))
+        for w in (0.3, 0.4, 0.5, 0.6, 0.7)
+    ]
+    found += [(f"reciprocal ranks, k={k}", replace(DEFAULT, fusion=ReciprocalRank(k=k))) for k in (10, 60)]
+    found += [(f"depth {depth}", replace(DEFAULT, depth=depth)) for depth in (20, 50, 200)]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.relevance.sensitivity", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with a folder for each set")
+    parser.add_argument(
+        "--vectors", type=Path, default=None, help="folder that keeps embeddings between runs"
+    )
+    parser.add_argument("--markdown", type=Path, default=None, help="write the table to a file")
+    options = parser.parse_args()
+    matrices = [_matrix(options.data / name, options.vectors) for name in sets.names_in(options.data)]
+    lines = list(_table(matrices))
+    if options.markdown is not None:
+        options.markdown.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _table(matrices: Sequence[Matrix]) -> Any:
+    heads = [f"{one.name} {'recall@10' if one.conversational else 'nDCG@10'}" for one in matrices]
+    for line in (f"| changed | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"):
+        print(line)
+        yield line
+    for name, configuration in variants():
+        line = f"| {name} | {' | '.join(f'{one.judge(configuration):.4f}' for one in matrices)} |"
+        print(line, flush=True)
+        yield line
+
+
+def _matrix(folder: Path, cache: Path | None) -> Matrix:
+    chosen = sets.load(folder)
+    kept = None if cache is None else cache / f"{chosen.name}.npz"
+    if kept is None or not kept.exists():
+        embedder = build("all-MiniLM-L6-v2", model_path=None, threads=0)
+        if embedder is None:
+            raise SystemExit("there is no model to embed with")
+        vectors = embedder.embed_documents([_spoken(memory) for memory in chosen.memories])
+        asked = embedder.embed_queries([question.text for question in chosen.questions])
+        embedder.close()
+        if kept is None:
+            return Matrix(chosen, vectors, asked)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, vectors=vectors, asked=asked)
+    stored = np.load(kept)
+    return Matrix(chosen, stored["vectors"], stored["asked"])
+
+
+def _spoken(memory: Mapping[str, Any]) -> str:
+    return f"{memory['role']}: {memory['content']}" if memory.get("role") else memory["content"]
+
+
+def _neighbours(memories: Sequence[Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """The row of the turn before and after each, -1 where there is none."""
+    sessions = defaultdict[str, list[tuple[int, int]]](list)
+    for row, memory in enumerate(memories):
+        if memory.get("session_id"):
+            sessions[memory["session_id"]].append((memory["sequence"], row))
+    before, after = np.full(len(memories), -1), np.full(len(memories), -1)
+    for turns in sessions.values():
+        rows = [row for _, row in sorted(turns)]
+        before[rows[1:]], after[rows[:-1]] = rows[:-1], rows[1:]
+    return before, after
+
+
+def _postings(documents: Sequence[Sequence[str]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    places = defaultdict[str, list[int]](list)
+    frequencies = defaultdict[str, list[int]](list)
+    for row, tokens in enumerate(documents):
+        for token, count in Counter(tokens).items():
+            places[token].append(row)
+            frequencies[token].append(count)
+    return {token: (np.array(places[token]), np.array(frequencies[token], float)) for token in places}
+
+
+def _query_tokens(text: str, tokens_of: Any) -> Counter[str]:
+    counts = Counter(plain_tokens(text))
+    telling = {token: count for token, count in counts.items() if token not in ENGLISH} or counts
+    found = Counter[str]()
+    for token, count in telling.items():
+        for form in tokens_of(token)[:1]:
+            found[form] += count
+    return found
+
+
+def _best(scores: np.ndarray, depth: int) -> list[int]:
+    """The rows of the `depth` best finite scores, best first."""
+    near = np.argpartition(-scores, depth)[:depth] if depth < len(scores) else np.arange(len(scores))
+    ordered = near[np.lexsort((near, -scores[near]))]
+    return [int(row) for row in ordered if np.isfinite(scores[row])]
+
+
+if __name__ == "__main__":
+    main()
