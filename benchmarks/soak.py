@@ -246,8 +246,15 @@ async def _verify_one(client: httpx.AsyncClient, known: Known, ledger: Ledger) -
         ledger.losses.append(f"{known.id}: another content than acknowledged")
     token = current.json()["content"].split()[0]
     found = await client.post("/v1/search", json={"query": token, "mode": "lexical", "limit": 5})
+    for _ in range(100):
+        if not found.json()["degraded"]:
+            break
+        # Just after the start the store answers; the index must be there soon.
+        await asyncio.sleep(0.1)
+        found = await client.post("/v1/search", json={"query": token, "mode": "lexical", "limit": 5})
     ids = [hit["memory"]["id"] for hit in found.json().get("hits", [])]
-    if ids != [known.id] or found.json()["degraded"]:
+    # Turns of one session are found by their neighbours' words too, behind the one that has the word itself.
+    if ids[:1] != [known.id] or found.json()["degraded"]:
         ledger.losses.append(
             f"{known.id}: searching its word found {ids}, degraded {found.json().get('degraded')}"
         )

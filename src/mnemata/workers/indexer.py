@@ -7,6 +7,7 @@ is set aside and never stops the rest.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,9 +31,14 @@ _TRANSIENT = frozenset({Kind.UNAVAILABLE, Kind.TIMEOUT})
 _BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 
 
+_LONG_STEP_S = 0.4
+_SHORT_STEP_S = 0.15
+_SMALLEST_BATCH = 32
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexerOptions:
-    """`batch_size` in changes, `poll_interval_s` in seconds."""
+    """`batch_size` in changes at most, `poll_interval_s` in seconds."""
 
     batch_size: int = 1_000
     poll_interval_s: float = 1.0
@@ -60,6 +66,7 @@ class Indexer:
         self._clock = clock
         self._options = options
         self._failures = 0
+        self._batch = options.batch_size
         self.caught_up = asyncio.Event()
         """Set once the index has reached the head of the feed; before that, answers come from the store."""
         self.turn = asyncio.Lock()
@@ -80,13 +87,17 @@ class Indexer:
 
     async def step(self) -> bool:
         """Apply the next batch of the feed to the live index; False where there was nothing to apply."""
+        started = time.perf_counter()
+        size = self._batch
         async with self.turn:
-            changes = await self._read(self._barrier.position)
+            changes = await self._read(self._barrier.position, limit=size)
             if changes:
                 await self.apply(self._index, changes)
                 self._barrier.advance(changes[-1].position)
-        if len(changes) < self._options.batch_size:
+        if len(changes) < size:
             self.caught_up.set()
+        elif changes:
+            self._fit(time.perf_counter() - started)
         return bool(changes)
 
     async def apply(self, index: SearchIndex, changes: Sequence[Change]) -> None:
@@ -106,9 +117,19 @@ class Indexer:
             documents = await transaction.documents(ids)
         await index.apply(await self._actions(documents, embed=set(ids)), position=position)
 
-    async def _read(self, after: Position) -> Sequence[Change]:
+    async def _read(self, after: Position, *, limit: int) -> Sequence[Change]:
         async with self._database.platform() as transaction:
-            return await transaction.feed.read(after, limit=self._options.batch_size)
+            return await transaction.feed.read(after, limit=limit)
+
+    def _fit(self, step_s: float) -> None:
+        """Make the next batch smaller where texts must be embedded, larger where their vectors are there.
+
+        Those who wait are released a batch at a time: a long batch would let a single write wait for a thousand others.
+        """
+        if step_s > _LONG_STEP_S:
+            self._batch = max(self._batch // 2, _SMALLEST_BATCH)
+        elif step_s < _SHORT_STEP_S:
+            self._batch = min(self._batch * 2, self._options.batch_size)
 
     async def _apply_together(self, index: SearchIndex, changes: Sequence[Change]) -> None:
         changed = list(dict.fromkeys(change.memory_id for change in changes))

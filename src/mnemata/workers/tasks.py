@@ -32,7 +32,7 @@ async def _keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()
-        except Exception as error:  # noqa: BLE001 (a worker that stops unnoticed would be worse)
+        except Exception as error:
             log.exception("worker_failed", worker=name, error=type(error).__name__)
         else:
             return

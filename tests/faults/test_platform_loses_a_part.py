@@ -1,0 +1,127 @@
+"""A whole platform on its embedded defaults, and one part of it taken away."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mnemata import settings as settings_module
+from mnemata.domain.errors import DataFolderLocked, MnemataError
+from mnemata.domain.memory import Memory, MemoryDraft
+from mnemata.domain.query import Mode, Query, Words
+from mnemata.domain.scope import Scope
+from mnemata.platform import Platform
+from mnemata.settings import Settings
+
+
+@pytest.fixture
+def embedded_settings(open_folder: Path) -> Settings:
+    return settings_module.load(environment={}, data_dir=open_folder / "data", embedding={"model": "hashing"})
+
+
+@pytest.fixture
+async def embedded(embedded_settings: Settings) -> AsyncIterator[Platform]:
+    opened = await Platform.open(embedded_settings)
+    yield opened
+    await opened.close()
+
+
+async def store(platform: Platform, scope: Scope, content: str) -> Memory:
+    return (await platform.services.remember.one(scope, MemoryDraft(content=content))).memory
+
+
+async def search(platform: Platform, scope: Scope, text: str) -> list[str]:
+    query = Query(text=text, words=Words(text=text), mode=Mode.LEXICAL)
+    return [hit.memory.content for hit in (await platform.services.recall.search(scope, query)).hits]
+
+
+async def test_postgres_killed_alone_comes_back_with_everything(embedded: Platform, scope: Scope) -> None:
+    before = [await store(embedded, scope, f"before b{n}x") for n in range(10)]
+    assert embedded.store.embedded is not None
+    os.kill(embedded.store.embedded.pid, signal.SIGKILL)
+    failures = 0
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                after = await store(embedded, scope, "after the fall")
+                break
+            except MnemataError as error:
+                assert error.kind.value in {"unavailable", "timeout"}, error
+                failures += 1
+                await asyncio.sleep(0.1)
+    for memory in before:
+        assert await embedded.services.read.get(scope, memory.id) == memory
+    assert await embedded.services.read.get(scope, after.id) == after
+    assert await search(embedded, scope, "fall") == ["after the fall"]
+    assert await search(embedded, scope, "b7x") == ["before b7x"]
+
+
+async def test_writers_at_work_while_postgres_dies_lose_nothing_that_was_acknowledged(
+    embedded: Platform, scope: Scope
+) -> None:
+    acknowledged: list[Memory] = []
+
+    async def write(name: int) -> None:
+        for number in range(120):
+            try:
+                acknowledged.append(await store(embedded, scope, f"of writer{name} n{number}x"))
+            except MnemataError as error:
+                assert error.kind.value in {"unavailable", "timeout"}, error
+                await asyncio.sleep(0.1)
+
+    async def kill() -> None:
+        assert embedded.store.embedded is not None
+        server = embedded.store.embedded
+        for _ in range(2):
+            await asyncio.sleep(0.4)
+            killed = server.pid
+            os.kill(killed, signal.SIGKILL)
+            while server.pid == killed or not server.alive():
+                await asyncio.sleep(0.05)
+
+    async with asyncio.timeout(120):
+        await asyncio.gather(kill(), *(write(name) for name in range(4)))
+    assert len(acknowledged) > 40
+    for memory in acknowledged:
+        assert await embedded.services.read.get(scope, memory.id) == memory
+        assert memory.content in await search(embedded, scope, memory.content)
+
+
+async def test_a_second_process_on_the_folder_is_refused_with_the_pid_of_the_first(
+    embedded: Platform, embedded_settings: Settings
+) -> None:
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "mnemata", "serve"],
+        env={
+            **os.environ,
+            "MNEMATA_DATA_DIR": str(embedded_settings.data_dir),
+            "MNEMATA_HTTP__PORT": "0",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 5
+    assert str(os.getpid()) in done.stderr
+    with pytest.raises(DataFolderLocked):
+        await Platform.open(embedded_settings)
+    assert (await embedded.services.status.ready())[0]
+
+
+async def test_a_platform_can_be_closed_twice_and_opened_again(
+    embedded_settings: Settings, scope: Scope
+) -> None:
+    platform = await Platform.open(embedded_settings)
+    await store(platform, scope, "a walrus")
+    await platform.close()
+    await platform.close()
+    platform = await Platform.open(embedded_settings)
+    assert await search(platform, scope, "walrus") == ["a walrus"]
+    await platform.close()
