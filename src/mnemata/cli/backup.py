@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnemata.cli import people
 from mnemata.cli.call import Call
+from mnemata.cli.progress import bar
+
+if TYPE_CHECKING:
+    from mnemata.settings import Settings
+    from mnemata.store.backup_archive import Manifest
 
 
 async def backup(
@@ -38,4 +46,35 @@ async def restore(
     call: Call,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.", exists=True, dir_okay=False)],
 ) -> None:
-    """Bring a backup into an empty data folder."""
+    """Bring a backup into an empty data folder.
+
+    Its checksums are compared before anything is touched, and memories that are there are never overwritten. The
+    search index is built anew at the next start.
+    """
+    settings = call.settings
+    began = time.perf_counter()
+    with bar(call.output, "restoring", "bytes") as shown:
+        manifest = await _restored(settings, file, lambda done, total: shown.at(done, total, counted=done))
+    outcome: dict[str, Any] = {
+        "path": str(file.absolute()),
+        "data_dir": str(settings.data_dir),
+        "memories": manifest.memories,
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    where = "the database" if settings.database.url is not None else str(settings.data_dir)
+    told = f"{people.amount(manifest.memories, 'memory')} restored into {where}"
+    call.output.answer(outcome, lambda console: console.print(told, markup=False, soft_wrap=True))
+
+
+async def _restored(settings: Settings, file: Path, progress: Callable[[int, int], None]) -> Manifest:
+    """The backup's rows at this program's schema. Errors as `store.backup.restore` and `opened_store`."""
+    from mnemata.cli.store_access import opened_store
+    from mnemata.observability import logging
+    from mnemata.store import backup, migrate
+    from mnemata.store.backup_tools import PostgresTools
+
+    logging.configure(format=settings.log.format, level="error")
+    with opened_store(settings) as url:
+        manifest = await backup.restore(file, url, tools=PostgresTools.bundled(), progress=progress)
+        await asyncio.to_thread(migrate.migrate, url)
+    return manifest

@@ -26,9 +26,8 @@ def first_screen(console: Console, settings: Settings, url: str, facts: dict[str
 def _rows(settings: Settings, facts: dict[str, Any]) -> list[tuple[str, str]]:
     embedding, store = facts["embedding"], facts["store"]
     database = "embedded" if settings.database.url is None else "at its URL"
-    memories = people.amount(store["memories_of_all_tenants"], "memory")
     return [
-        ("data", f"{settings.data_dir} ({memories})"),
+        ("data", f"{settings.data_dir} ({_memories(facts)})"),
         ("store", f"PostgreSQL {store['server_version']}, {database}"),
         ("model", _model(embedding)),
         ("index", f"local, {facts['index']['documents']:,} documents"),
@@ -36,8 +35,15 @@ def _rows(settings: Settings, facts: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _memories(facts: dict[str, Any]) -> str:
+    store = facts["store"]
+    if store["tenants"] <= 1:
+        return people.amount(facts["memories"], "memory")
+    return f"about {people.amount(store['memories_estimate'], 'memory')} of {store['tenants']:,} tenants"
+
+
 def _model(embedding: dict[str, Any]) -> str:
-    if not embedding["dimensions"]:
+    if embedding["model"] == "none":
         return "none: memories are found by their words"
     return f"{embedding['model']}, {embedding['dimensions']} dimensions"
 

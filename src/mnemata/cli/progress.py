@@ -27,15 +27,17 @@ class _Silent:
 
 
 class _Shown:
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress, task: TaskID, noun: str) -> None:
         self._progress = progress
+        self._noun = noun
         self._task = task
         self._began = time.monotonic()
 
     def at(self, done: float, total: float | None, *, counted: int) -> None:
         elapsed = time.monotonic() - self._began
-        rate = f"{counted / elapsed:,.0f}/s" if elapsed > 0.5 else ""
-        self._progress.update(self._task, completed=done, total=total, counted=f"{counted:,}", rate=rate)
+        rate = f"{counted / elapsed:,.0f}/s" if counted and elapsed > 0.5 else ""
+        told = f"{counted:,} {self._noun}" if counted else ""
+        self._progress.update(self._task, completed=done, total=total, counted=told, rate=rate)
 
 
 @contextmanager
@@ -44,15 +46,23 @@ def bar(output: Output, title: str, noun: str) -> Generator[Bar]:
     if not output.shows_progress:
         yield _Silent()
         return
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn(f"{{task.fields[counted]}} {noun}"),
+        TextColumn("{task.fields[counted]}"),
         TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TimeElapsedColumn(),
     )
     with Progress(*columns, console=output.aside, transient=True) as progress:
-        yield _Shown(progress, progress.add_task(title, total=None, counted="0", rate=""))
+        yield _Shown(progress, progress.add_task(title, total=None, counted="", rate=""), noun)

@@ -25,7 +25,7 @@ def _print(console: Console, report: dict[str, Any], *, where: str) -> None:
     console.print(where, style="bold", markup=False)
     _print_rows(console, {name: value for name, value in report.items() if not isinstance(value, dict)})
     for name, part in report.items():
-        if isinstance(part, dict):
+        if isinstance(part, dict) and part:
             console.print(f"\n{name}", style="bold", markup=False)
             _print_rows(console, dict(_flat(part)))
 

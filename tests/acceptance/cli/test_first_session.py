@@ -1,0 +1,193 @@
+"""What a new user does first, without a server and with one."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+
+def test_memory_that_was_added_is_found_listed_shown_forgotten_and_brought_back(shared_server):
+    command = shared_server.command
+    added = command.json(
+        "add",
+        "Ana prefers the window seat",
+        "--user",
+        "ana-1",
+        "--tag",
+        "travel",
+        "--metadata",
+        '{"score": 4}',
+    )
+
+    found = command.json("search", "where does Ana like to sit?", "--user", "ana-1")
+    listed = command.json("list", "--filter", '{"metadata.score": {"gte": 4}}', "--user", "ana-1")
+    shown = command("show", added["id"])
+    command("forget", added["id"])
+    gone = command.json("search", "window seat", "--user", "ana-1")
+    command("show", added["id"], code=3)
+    command("forget", added["id"], "--undo")
+    history = command.json("show", added["id"], "--history")
+
+    assert [hit["memory"]["id"] for hit in found["hits"]] == [added["id"]]
+    assert [memory["id"] for memory in listed["items"]] == [added["id"]]
+    assert "Ana prefers the window seat" in shown.out
+    assert gone["hits"] == []
+    assert [item["operation"] for item in history["items"]] == ["restored", "forgotten", "created"]
+    assert command.json("search", "window seat", "--user", "ana-1")["total"] == 1
+
+
+def test_text_from_stdin_is_stored_as_it_came(shared_server):
+    text = "two lines\n  of text\n"
+
+    added = shared_server.command.json("add", "-", stdin=text)
+
+    assert shared_server.command.json("show", added["id"])["content"] == text
+
+
+def test_filter_only_counts_until_it_is_told_to_forget(shared_server):
+    command = shared_server.command
+    for number in range(3):
+        command("add", f"note {number}", "--user", "ben-1", "--no-wait")
+
+    counted = command.json("forget", "--user", "ben-1")
+    forgotten = command.json("forget", "--user", "ben-1", "--yes")
+
+    assert counted == {"matched": 3, "forgotten": 0, "dry_run": True}
+    assert forgotten == {"matched": 3, "forgotten": 3, "dry_run": False}
+    assert command.json("list", "--user", "ben-1")["items"] == []
+
+
+def test_neighbours_and_explanation_come_with_a_hit(shared_server):
+    command = shared_server.command
+    for number, text in enumerate(["Where did you go?", "To the aquarium in Genoa.", "How was it?"]):
+        command("add", text, "--session", "trip", "--sequence", str(number), "--role", "Ana")
+
+    found = command("search", "aquarium", "--session", "trip", "--limit", "1", "--context", "1", "--explain")
+
+    lines = [line.strip() for line in found.out.splitlines()]
+    assert lines[1:4] == ["Ana: Where did you go?", "To the aquarium in Genoa.", "Ana: How was it?"]
+    assert "lexical #1" in lines[4]
+
+
+def test_page_after_page_shows_every_memory_once(shared_server):
+    command = shared_server.command
+    for number in range(5):
+        command("add", f"page {number}", "--kind", "paged", "--no-wait")
+
+    first = command.json("list", "--kind", "paged", "--limit", "3")
+    second = command.json("list", "--kind", "paged", "--limit", "3", "--cursor", first["next_cursor"])
+
+    assert first["total"] == 5
+    assert len({memory["id"] for memory in first["items"] + second["items"]}) == 5
+    assert second["next_cursor"] is None
+
+
+def test_changed_version_is_not_forgotten_by_mistake(shared_server):
+    command = shared_server.command
+    added = command.json("add", "first", "--external-id", "versioned")
+    command("add", "second", "--external-id", "versioned")
+
+    command("forget", added["id"], "--if-version", "1", code=5)
+
+    assert command.json("show", added["id"])["content"] == "second"
+
+
+def test_reader_that_goes_away_is_no_error_worth_a_traceback(shared_server):
+    listing = shared_server.command.start("status")
+    listing.stdout.close()
+    _, err = listing.communicate(timeout=60)
+
+    assert "Traceback" not in err
+
+
+def test_commands_work_without_a_server_and_keep_what_they_stored(command):
+    added = command.json("add", "Ana prefers the window seat", "--user", "ana")
+
+    found = command.json("search", "window", "--user", "ana")
+
+    assert [hit["memory"]["id"] for hit in found["hits"]] == [added["id"]]
+    assert not (command.data_dir / "server.json").exists()
+
+
+def test_first_screen_says_where_it_is_what_it_runs_on_and_what_to_try(command, serve):
+    server = serve(command)
+
+    docs = httpx.get(f"{server.url}/docs", timeout=10)
+    code, screen, _ = server.stop()
+
+    assert code == 0
+    for word in (
+        server.url,
+        str(command.data_dir),
+        "PostgreSQL",
+        "hashing",
+        "0 memories",
+        "mnemata add",
+        "/docs",
+        "curl",
+    ):
+        assert word in screen
+    assert docs.status_code == 200
+
+
+def test_commands_shown_on_the_first_screen_work_as_they_stand(command, serve):
+    server = serve(command)
+    curl = f"""curl -sf {server.url}/v1/memories -H 'Content-Type: application/json' -d '{{"content": "Ana prefers the window seat", "user_id": "ana"}}'"""
+    answer = httpx.post(
+        f"{server.url}/v1/memories", json={"content": "Ana prefers the window seat", "user_id": "ana"}
+    )
+
+    found = command.json("search", "where does Ana like to sit?")
+    _, screen, _ = server.stop()
+
+    assert answer.status_code == 201
+    assert found["total"] == 1
+    assert curl.removeprefix("curl -sf ") in screen
+
+
+def test_second_server_on_the_folder_is_refused_with_the_pid_of_the_first(server):
+    refused = server.command("serve", code=5)
+
+    assert str(server.process.pid) in refused.err
+    assert httpx.get(f"{server.url}/healthz", timeout=10).is_success
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_server_that_is_told_to_stop_ends_well_and_takes_its_file_along(command, serve, how):
+    server = serve(command)
+
+    code, _, err = server.stop(how)
+
+    assert code == 0
+    assert "Traceback" not in err
+    assert not (command.data_dir / "server.json").exists()
+
+
+def test_server_that_was_killed_stands_in_nobody_s_way(command, serve):
+    server = serve(command)
+    added = command.json("add", "kept through the kill")
+    server.stop(signal.SIGKILL)
+
+    found = command.json("search", "kill")
+
+    assert (command.data_dir / "server.json").exists()
+    assert [hit["memory"]["id"] for hit in found["hits"]] == [added["id"]]
+
+
+def test_json_of_a_server_is_its_address(command, serve):
+    server = serve(command, "--json")
+
+    _, out, _ = server.stop()
+
+    assert json.loads(out)["url"] == server.url
+
+
+def test_module_and_command_are_the_same_program():
+    shown = subprocess.run(
+        [sys.executable, "-m", "mnemata", "--help"], capture_output=True, text=True, check=True
+    )
+
+    assert shown.stdout.startswith("Usage: mnemata")

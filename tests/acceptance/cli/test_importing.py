@@ -1,0 +1,137 @@
+"""Conversations and collections from files."""
+
+import gzip
+import json
+
+import pytest
+
+
+def turn(number, **metadata):
+    return {
+        "_id": f"conv-1:D1:{number}",
+        "title": "",
+        "text": f"This is turn {number} about {'boats' if number % 2 else 'trains'}.",
+        "metadata": {
+            "namespace": "conv-1",
+            "speaker": "Ana" if number % 2 else "Ben",
+            "session": 1 + number // 40,
+            "turn": number,
+            "timestamp": "2026-05-08T13:56:00",
+            **metadata,
+        },
+    }
+
+
+def written(path, lines):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_folder_with_a_conversation_goes_in_with_one_command(shared_server, tmp_path):
+    written(
+        tmp_path / "corpus.jsonl",
+        [turn(number, blip_caption="a lighthouse" if number == 7 else "") for number in range(120)],
+    )
+    command = shared_server.command
+
+    report = command.json("import", str(tmp_path), "--batch-size", "50")
+    found = command.json("search", "lighthouse", "--user", "conv-1", "--limit", "1")
+
+    assert (report["stored"], report["updated"], report["refused"]) == (120, 0, 0)
+    memory = found["hits"][0]["memory"]
+    assert memory["external_id"] == "conv-1:D1:7"
+    assert memory["content"] == "This is turn 7 about boats. [image: a lighthouse]"
+    assert (memory["role"], memory["session_id"], memory["sequence"]) == ("Ana", "conv-1/1", 7)
+    assert memory["occurred_at"].startswith("2026-05-08T13:56:00")
+    assert memory["metadata"]["speaker"] == "Ana"
+
+
+def test_same_file_again_adds_nothing_and_a_changed_line_changes_its_memory(shared_server, tmp_path):
+    lines = [{"_id": f"doc-{number}", "title": "T", "text": f"text {number}"} for number in range(30)]
+    command = shared_server.command
+    command("import", str(written(tmp_path / "a.jsonl", lines)))
+    lines[3]["text"] = "changed"
+
+    again = command.json("import", str(written(tmp_path / "b.jsonl", lines)))
+
+    assert (again["stored"], again["updated"], again["refused"]) == (0, 30, 0)
+    listed = command.json("list", "--filter", '{"external_id": {"prefix": "doc-"}}', "--limit", "200")
+    assert listed["total"] == 30
+    assert {memory["version"] for memory in listed["items"] if memory["external_id"] != "doc-3"} == {1}
+    assert [m["content"] for m in listed["items"] if m["external_id"] == "doc-3"] == ["T\nchanged"]
+
+
+def test_bad_lines_are_refused_by_number_and_the_others_are_stored(shared_server, tmp_path):
+    file = tmp_path / "mixed.jsonl"
+    file.write_text(
+        '{"content": "good one", "kind": "mixed"}\n'
+        "not json\n"
+        '{"content": "   ", "kind": "mixed"}\n'
+        '{"content": "odd", "colour": "red", "kind": "mixed"}\n'
+        '{"content": "good two", "kind": "mixed"}\n'
+    )
+    refused = tmp_path / "refused.jsonl"
+    command = shared_server.command
+
+    ran = command("import", str(file), "--errors", str(refused), code=2)
+
+    kept = [json.loads(line) for line in refused.read_text().splitlines()]
+    assert sorted(item["line"] for item in kept) == [2, 3, 4]
+    assert "colour" in next(item["reason"] for item in kept if item["line"] == 4)
+    assert "2 memories stored, 0 updated, 3 refused" in ran.out
+    assert command.json("list", "--kind", "mixed")["total"] == 2
+
+
+def test_refused_lines_are_told_on_stderr_without_a_file_for_them(shared_server, tmp_path):
+    file = written(tmp_path / "x.jsonl", [{"content": ""}, {"content": "kept"}])
+
+    ran = shared_server.command("import", str(file), code=2)
+
+    assert f"{file}:1" in ran.err
+    assert "1 memory stored" in ran.out
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_own_fields_are_read_from_stdin_and_from_gzip(shared_server, tmp_path, gzipped):
+    kind = f"own-{gzipped}"
+    line = json.dumps({"content": "x", "kind": kind, "tags": ["a"], "importance": 0.9}) + "\n"
+    file = tmp_path / "own.jsonl.gz"
+    file.write_bytes(gzip.compress(line.encode()))
+
+    shared_server.command("import", str(file) if gzipped else "-", stdin=None if gzipped else line)
+
+    (memory,) = shared_server.command.json("list", "--kind", kind)["items"]
+    assert (memory["tags"], memory["importance"]) == (["a"], 0.9)
+
+
+def test_listed_memories_go_into_another_folder_and_a_second_time_change_nothing(
+    shared_server, command, tmp_path
+):
+    shared_server.command("add", "moved", "--kind", "moved", "--user", "ana")
+    items = shared_server.command.json("list", "--kind", "moved")["items"]
+    file = written(tmp_path / "moved.jsonl", items)
+
+    first = command.json("import", str(file))
+    second = command.json("import", str(file))
+
+    assert (first["stored"], second["stored"], second["updated"]) == (1, 0, 1)
+    (memory,) = command.json("list")["items"]
+    assert (memory["content"], memory["user_id"], memory["external_id"]) == ("moved", "ana", items[0]["id"])
+
+
+def test_fields_come_from_where_they_are_mapped(shared_server, tmp_path):
+    file = written(
+        tmp_path / "m.jsonl", [{"_id": "mapped", "text": "x", "metadata": {"who": "eve", "room": 4}}]
+    )
+
+    shared_server.command(
+        "import",
+        str(file),
+        "--map",
+        "user_id=metadata.who",
+        "--map",
+        "session_id={metadata.who}/{metadata.room}",
+    )
+
+    (memory,) = shared_server.command.json("list", "--user", "eve")["items"]
+    assert memory["session_id"] == "eve/4"

@@ -1,0 +1,67 @@
+"""Keys: none needed by who can read the folder, needed by everybody else."""
+
+import json
+import stat
+
+import httpx
+import pytest
+
+
+@pytest.fixture
+def guarded(command, serve):
+    command.environment["MNEMATA_AUTH__REQUIRED"] = "true"
+    return serve(command)
+
+
+def test_owner_of_the_folder_needs_no_key_and_others_do(guarded):
+    owner = guarded.command
+    added = owner.json("add", "only with a key")
+
+    refused = owner("--url", guarded.url, "show", added["id"], code=4)
+    wrong = owner("--url", guarded.url, "--api-key", "mk_0000000000000000_wrong", "list", code=4)
+
+    assert "--api-key" in refused.err
+    assert "--api-key" not in wrong.err
+    assert owner.json("show", added["id"])["content"] == "only with a key"
+    assert stat.S_IMODE((owner.data_dir / "local.key").stat().st_mode) == 0o600
+
+
+def test_key_opens_its_tenant_with_its_role_until_it_is_revoked(guarded):
+    owner = guarded.command
+    made = owner.json("keys", "create", "the chat", "--role", "reader", "--tenant", "acme")
+    with_key = ("--url", guarded.url, "--api-key", made["secret"])
+
+    listed = owner.json(*with_key, "list")
+    owner(*with_key, "add", "may not", code=4)
+    keys = owner.json("keys", "list")["items"]
+    owner("keys", "revoke", made["key"]["id"])
+    owner(*with_key, "list", code=4)
+
+    assert listed["items"] == []
+    assert made["key"]["id"] in {key["id"] for key in keys}
+    assert made["secret"] not in json.dumps(keys)
+
+
+def test_key_made_before_the_server_runs_is_the_server_s(command, serve):
+    secret = command("keys", "create", "first", "--role", "admin").out.strip()
+    command.environment["MNEMATA_AUTH__REQUIRED"] = "true"
+    server = serve(command)
+
+    answer = httpx.get(f"{server.url}/v1/memories", headers={"X-API-Key": secret}, timeout=10)
+
+    assert answer.status_code == 200
+    assert httpx.get(f"{server.url}/v1/memories", timeout=10).status_code == 401
+
+
+def test_second_start_uses_the_same_local_key(guarded, serve):
+    kept = (guarded.command.data_dir / "local.key").read_text()
+    guarded.stop()
+
+    serve(guarded.command)
+
+    assert (guarded.command.data_dir / "local.key").read_text() == kept
+    assert len(guarded.command.json("keys", "list")["items"]) == 1
+
+
+def test_key_that_is_not_there_cannot_be_revoked(guarded):
+    guarded.command("keys", "revoke", "0123456789abcdef", code=3)
