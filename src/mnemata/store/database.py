@@ -12,11 +12,12 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from mnemata.domain.clock import Clock
+from mnemata.domain.errors import PoolExhausted
 from mnemata.domain.scope import Scope
 from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.store.connection import Connection, Session
-from mnemata.store.errors import Limits, translate, translated, unavailable
+from mnemata.store.errors import Limits, translated, unavailable
 from mnemata.store.statements import statements
 from mnemata.store.transactions import PlatformTransaction, TenantTransaction
 
@@ -62,6 +63,7 @@ class Database:
         self._options = options
         self._metrics = metrics
         self._clock = clock
+        self._borrowed = 0
         self._limits = Limits(
             acquire_s=options.acquire_timeout_s,
             statement_s=options.statement_timeout_s,
@@ -150,14 +152,21 @@ class Database:
             await session.roll_back()
             raise
         finally:
+            self._borrowed -= 1
             await self._pool.putconn(connection)
 
     async def _acquire(self) -> Connection:
         try:
             with translated(self._limits):
-                return await self._pool.getconn()
-        except PoolTimeout as error:
-            raise translate(error, self._limits) from error
+                connection = await self._pool.getconn()
+        except PoolExhausted as error:
+            self._metrics.pool_timeouts.inc()
+            if self._borrowed < self._options.pool_max:
+                # The pool had room for another connection and did not get one: it is not we who are busy.
+                raise unavailable("it gives no connection") from error
+            raise
+        self._borrowed += 1
+        return connection
 
     def _settings(self, role: str, tenant: str) -> dict[str, str]:
         return {

@@ -41,11 +41,11 @@ def migrate(url: str, *, to: str = "head") -> str:
     """
     with _connected(url) as connection:
         _require_server(connection)
-        before = _revision(connection)
-        if to == "head" and before == newest():
+        if to == "head" and _revision(connection) == newest():
             return newest()
         with _alone(connection):
-            _refuse_newer(_revision(connection))
+            before = _revision(connection)
+            _refuse_newer(before)
             _upgrade(url, to)
             after = _revision(connection) or ""
         if after != before:

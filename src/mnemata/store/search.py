@@ -27,8 +27,12 @@ _TEXT = sql.SQL("text")
 _PHRASE = sql.SQL("nullif(phraseto_tsquery('english', {}), ''::tsquery)")
 _PREFIX = sql.SQL("nullif(to_tsquery('english', {}), ''::tsquery)")
 _NOT = sql.SQL("!! nullif(phraseto_tsquery('english', {}), ''::tsquery)")
+# The index leaves out words such as "the": a phrase is looked for again in the words as they were written.
+_EXACT = sql.SQL(
+    "to_tsvector('simple', left(coalesce(m.role || ' ', '') || m.content, 100000)) @@ phraseto_tsquery('simple', {})"
+)
 _NOTHING = sql.SQL("NULL::tsquery")
-_NOW = sql.SQL("TRUE")
+_ALWAYS = sql.SQL("TRUE")
 _THEN = sql.SQL("m.recorded_at <= %(moment)s AND (m.replaced_at IS NULL OR m.replaced_at > %(moment)s)")
 
 
@@ -36,10 +40,11 @@ class Search(TenantRepository):
     async def search_words(
         self, words: Words, condition: Filter, *, limit: int, now: datetime, as_of: datetime | None = None
     ) -> list[Candidate]:
-        """The best `limit` memories by cover density of their English word stems, best first, ties by id.
+        """The best `limit` memories by how often and how many of the words they have, best first, ties by id.
 
-        `as_of`: as default reads saw them then. Phrases and prefixes must match, excluded words must not; where
-        nothing must, any of the first 256 free words may.
+        Words are compared by their English stems, phrases as they are written; what is said all the time ("the") is not
+        looked for. Phrases and prefixes must match, excluded words must not; where nothing must, any of the first 256
+        free words may. `as_of`: as default reads saw them then.
         """
         if words.empty:
             return []
@@ -47,9 +52,10 @@ class Search(TenantRepository):
         places: dict[str, sql.Composable] = {
             "required": _together([*_phrases(compiler, words.phrases), *_prefixes(compiler, words.prefixes)]),
             "excluded": _together([_NOT.format(compiler.value(text, _TEXT)) for text in words.excluded]),
+            "exact": _all([_EXACT.format(compiler.value(phrase, _TEXT)) for phrase in words.phrases]),
             "key": sql.Identifier(compiler.source.value),
             "source": sql.Identifier("own_memories" if as_of is None else "versions"),
-            "at_moment": _NOW if as_of is None else _THEN,
+            "at_moment": _ALWAYS if as_of is None else _THEN,
             "condition": compiler.compile(condition),
         }
         parameters = self._parameters(compiler, limit, now, as_of) | {"text": words.text, "words": _MAX_WORDS}
@@ -88,6 +94,10 @@ def _prefixes(compiler: Compiler, prefixes: Sequence[str]) -> list[sql.Composabl
 
 def _together(parts: Sequence[sql.Composable]) -> sql.Composable:
     return sql.SQL("({})").format(sql.SQL(" && ").join(parts)) if parts else _NOTHING
+
+
+def _all(conditions: Sequence[sql.Composable]) -> sql.Composable:
+    return sql.SQL(" AND ").join(conditions) if conditions else _ALWAYS
 
 
 def _quoted(text: str) -> str:

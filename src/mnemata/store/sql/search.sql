@@ -6,7 +6,9 @@ WITH asked AS MATERIALIZED (
         {excluded} AS excluded,
         (
             SELECT string_agg('''' || replace(replace(lexeme, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery
-            FROM (SELECT lexeme FROM unnest(to_tsvector('english', %(text)s)) LIMIT %(words)s) AS w
+            FROM (
+                SELECT lexeme FROM unnest(to_tsvector('english', %(text)s)) ORDER BY positions[1] LIMIT %(words)s
+            ) AS w
         ) AS optional
 ),
 understood AS MATERIALIZED (
@@ -19,10 +21,11 @@ understood AS MATERIALIZED (
         coalesce(required || optional, required, optional) AS scoring
     FROM asked
 )
-SELECT m.{key}, ts_rank_cd(memory_words(m.role, m.content), u.scoring, 1)::float8
+SELECT m.{key}, ts_rank(memory_words(m.role, m.content), u.scoring, 1)::float8
 FROM understood AS u, {source} AS m
 WHERE m.tenant = %(tenant)s
   AND memory_words(m.role, m.content) @@ u.matching
+  AND {exact}
   AND m.deleted_at IS NULL AND m.superseded_by IS NULL
   AND (m.expires_at IS NULL OR m.expires_at > %(moment)s)
   AND {at_moment}

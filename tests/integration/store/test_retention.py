@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+
+from mnemata.domain.change import START
+from mnemata.domain.memory import Operation
+
+
+async def operations(database):
+    async with database.platform() as transaction:
+        return [
+            (change.memory_id, change.operation) for change in await transaction.feed.read(START, limit=100)
+        ]
+
+
+async def test_expired_memory_gets_a_last_version_and_a_change(database, scope, make, clock):
+    now = clock.now()
+    due = [make(str(n), expires_at=now - timedelta(minutes=n)) for n in range(3)]
+    later = make(expires_at=now + timedelta(seconds=5))
+    async with database.tenant(scope) as transaction:
+        await transaction.memories.insert([*due, later, make("for ever")], operation=Operation.CREATED)
+    async with database.platform() as transaction:
+        assert await transaction.next_expiry() == due[2].expires_at
+        assert await transaction.expire_due(now, limit=2) == 2
+    async with database.platform() as transaction:
+        assert await transaction.expire_due(now, limit=10) == 1
+        assert await transaction.expire_due(now, limit=10) == 0
+        assert await transaction.next_expiry() == later.expires_at
+    async with database.tenant(scope) as transaction:
+        ended = replace(due[0], version=2, updated_at=now, deleted_at=now)
+        history = await transaction.memories.history(due[0].id)
+        assert await transaction.memories.get(due[0].id) == ended
+        assert await transaction.memories.as_of(due[0].id, due[0].created_at) == due[0]
+    assert [(item.memory, item.operation) for item in history] == [
+        (ended, Operation.EXPIRED),
+        (due[0], Operation.CREATED),
+    ]
+    expired = {
+        memory_id for memory_id, operation in await operations(database) if operation is Operation.EXPIRED
+    }
+    assert expired == {memory.id for memory in due}
+
+
+async def test_memory_that_somebody_is_changing_expires_next_time(database, scope, make, clock):
+    memory = make(expires_at=clock.now())
+    async with database.tenant(scope) as transaction:
+        await transaction.memories.insert([memory], operation=Operation.CREATED)
+    async with database.tenant(scope) as holder:
+        await holder.memories.get(memory.id, lock=True)
+        async with database.platform() as transaction:
+            assert await transaction.expire_due(clock.now(), limit=10) == 0
+    async with database.platform() as transaction:
+        assert await transaction.expire_due(clock.now(), limit=10) == 1
+
+
+async def test_purge_erases_contents_versions_and_vectors_that_nobody_else_uses(
+    database, scope, other_scope, make, clock, space
+):
+    now = clock.now()
+    gone = make("gone", deleted_at=now - timedelta(days=2))
+    shared = make("shared", deleted_at=now - timedelta(days=2))
+    keeper = make("shared")
+    fresh = make("fresh", deleted_at=now)
+    theirs = make("gone", tenant=other_scope.tenant)
+    vector = np.ones(4, dtype=np.float32)
+    mine = [gone, shared, keeper, fresh]
+    async with database.tenant(scope) as transaction:
+        await transaction.memories.insert(mine, operation=Operation.CREATED)
+        await transaction.embeddings.put(space, {memory.embedding_key: vector for memory in mine})
+    async with database.tenant(other_scope) as transaction:
+        await transaction.memories.insert([theirs], operation=Operation.CREATED)
+        await transaction.embeddings.put(space, {theirs.embedding_key: vector})
+    async with database.platform() as transaction:
+        assert await transaction.purge_due(now - timedelta(days=1), limit=10) == 2
+    async with database.platform() as transaction:
+        assert await transaction.purge_due(now - timedelta(days=1), limit=10) == 0
+    async with database.tenant(scope) as transaction:
+        memories = transaction.memories
+        assert list(await memories.get_many([memory.id for memory in mine])) == [keeper.id, fresh.id]
+        assert await memories.history(gone.id) == []
+        assert len(await memories.history(fresh.id)) == 1
+        kept = await transaction.embeddings.get(space, [memory.embedding_key for memory in mine])
+        assert set(kept) == {keeper.embedding_key, fresh.embedding_key}
+    async with database.tenant(other_scope) as transaction:
+        assert len(await transaction.embeddings.get(space, [theirs.embedding_key])) == 1
+    purged = {
+        memory_id for memory_id, operation in await operations(database) if operation is Operation.PURGED
+    }
+    assert purged == {gone.id, shared.id}
+
+
+async def test_purge_takes_the_oldest_first_and_no_more_than_asked(database, scope, make, clock):
+    now = clock.now()
+    gone = [make(str(n), deleted_at=now - timedelta(days=n)) for n in range(1, 4)]
+    async with database.tenant(scope) as transaction:
+        await transaction.memories.insert(gone, operation=Operation.CREATED)
+    async with database.platform() as transaction:
+        assert await transaction.purge_due(now, limit=2) == 2
+    async with database.tenant(scope) as transaction:
+        assert list(await transaction.memories.get_many([memory.id for memory in gone])) == [gone[0].id]
+
+
+async def test_scan_reads_every_memory_that_may_be_seen_in_pages(database, scope, other_scope, make, clock):
+    memories = [make(str(n)) for n in range(5)]
+    hidden = [make(deleted_at=clock.now()), make(superseded_by=memories[0].id)]
+    theirs = make(tenant=other_scope.tenant)
+    async with database.tenant(scope) as transaction:
+        await transaction.memories.insert([*memories, *hidden], operation=Operation.CREATED)
+    async with database.tenant(other_scope) as transaction:
+        await transaction.memories.insert([theirs], operation=Operation.CREATED)
+    async with database.platform() as transaction:
+        first = await transaction.scan(after=None, limit=4)
+        rest = await transaction.scan(after=first[-1], limit=4)
+        assert await transaction.memories_in_all() == 6
+    assert first + rest == [memory.id for memory in [*memories, theirs]]
