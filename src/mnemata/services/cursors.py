@@ -31,7 +31,7 @@ def decode(cursor: str, mark: str) -> list[Any]:
             cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True
         )
         kind, owner, state = json.loads(data)
-    except (ValueError, binascii.Error, UnicodeError, RecursionError):
+    except (ValueError, TypeError, binascii.Error, RecursionError):
         raise InvalidCursor(reason="it is damaged") from None
     if kind != _FORMAT or not isinstance(state, list):
         raise InvalidCursor(reason="it is of another version")

@@ -303,7 +303,8 @@ def _fingerprint(scope: Scope, query: Query) -> str:
 def _offset(cursor: str | None, mark: str) -> int:
     if cursor is None:
         return 0
-    (offset,) = cursors.decode(cursor, mark)
+    state = cursors.decode(cursor, mark)
+    offset = state[0] if len(state) == 1 else None
     if not isinstance(offset, int) or not 0 <= offset < MAX_WINDOW:
         raise InvalidCursor(reason="it points nowhere")
     return offset
