@@ -63,6 +63,11 @@ class Few:
     def numbers(self) -> Slots:
         return self.slots
 
+    def mask_of(self, size: int) -> Mask:
+        mask = np.zeros(size, np.bool_)
+        mask[self.slots] = True
+        return mask
+
 
 @dataclass(frozen=True, slots=True)
 class Many:
@@ -76,6 +81,9 @@ class Many:
 
     def numbers(self) -> Slots:
         return np.flatnonzero(self.mask)
+
+    def mask_of(self, size: int) -> Mask:
+        return self.mask[:size]
 
 
 Chosen: TypeAlias = "Few | Many"
@@ -233,12 +241,7 @@ def _in_list(columns: Snapshot, name: str, codes: NDArray[np.int32], rows: Slots
         if len(codes):
             held[postings.slots[_has_code(postings.codes, codes, known)]] = True
         return held
-    ends = columns.arrays[f"{name}_end"]
-    stops = ends[rows].astype(np.int64)
-    starts = np.where(rows == 0, 0, ends[np.maximum(rows - 1, 0)]).astype(np.int64)
-    counts = stops - starts
-    owners = np.repeat(np.arange(len(rows)), counts)
-    places = np.arange(len(owners)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    owners, places = columns.posting_places(name, rows)
     held = np.zeros(len(rows), np.bool_)
     held[owners[_has_code(postings.codes[places], codes, known)]] = True
     return held

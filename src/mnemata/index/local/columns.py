@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mnemata.domain.attributes import attribute_terms
 from mnemata.domain.memory import Memory
-from mnemata.index.local.column_terms import Terms
+from mnemata.index.local.column_terms import ABSENT, Terms
 
 STRINGS: Final = ("kind", "user_id", "agent_id", "session_id", "role", "source", "external_id")
 TIMES: Final = ("occurred_at", "created_at", "updated_at", "expires_at")
@@ -71,6 +71,16 @@ class Snapshot:
         array = self.arrays[name]
         return array[: self.size] if rows is None else array[rows]
 
+    def posting_places(
+        self, name: str, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the postings of `rows` stand, row by row: (m,) which of `rows` each is of, and (m,) its place."""
+        ends = self.arrays[f"{name}_end"]
+        starts = np.where(rows == 0, 0, ends[np.maximum(rows - 1, 0)]).astype(np.int64)
+        counts = ends[rows].astype(np.int64) - starts
+        owners = np.repeat(np.arange(len(rows)), counts)
+        return owners, np.arange(len(owners)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+
     def lives(self, rows: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
         """Which of `rows` (or of all slots) are the current version of a memory that is here."""
         return self.alive if rows is None else self.ended[rows] > self.batch
@@ -112,6 +122,10 @@ class Columns:
         """Slots in use, published or not."""
         return self._size
 
+    def postings(self, name: str) -> int:
+        """How many postings the list has."""
+        return self._lists[name].size
+
     def append(self, memories: Sequence[Memory], has_vector: Sequence[bool]) -> int:
         """Write new slots behind the last one and return the first. Seen by readers after `publish`."""
         start, stop = self._size, self._size + len(memories)
@@ -121,13 +135,15 @@ class Columns:
         # Encoded first: a memory that cannot be encoded must leave no posting of a slot that another will take.
         encoded = {name: self._encode_list(name, memories) for name in LISTS}
         for name, lists in encoded.items():
-            self._arrays[f"{name}_end"][start:stop] = self._lists[name].extend(start, lists)
+            counts = np.fromiter(map(len, lists), np.int64, len(lists))
+            codes = np.fromiter(chain.from_iterable(lists), np.int32)
+            self._arrays[f"{name}_end"][start:stop] = self._lists[name].extend(start, counts, codes)
         self._size = stop
         self._living += len(memories)
         self._vectors += sum(has_vector)
         return start
 
-    def end(self, slots: Sequence[int]) -> None:
+    def end(self, slots: Sequence[int] | NDArray[np.int64]) -> None:
         """Let these living slots end with the batch that is published next."""
         ending = np.asarray(slots, np.int64)
         self._ended[ending] = self._batch + 1
@@ -148,26 +164,47 @@ class Columns:
             table[name] = array[start:stop]
         return table
 
-    def load(
-        self, rows: NDArray[np.void], lists: dict[str, NDArray[np.int32]], dead: NDArray[np.bool_]
-    ) -> None:
-        """Fill empty columns with what was saved: (n,) ROW, the postings' codes by list, (n,) whether a slot ended."""
-        size = len(rows)
-        self._reserve(size)
-        for name, array in self._arrays.items():
-            array[:size] = rows[name]
+    def append_rows(self, rows: NDArray[np.void], lists: dict[str, NDArray[np.int32]]) -> None:
+        """Write slots that were columns before: (n,) ROW with codes of these dictionaries, and their postings' codes.
+
+        The ends of the postings count from the first of these rows.
+        """
+        start, stop = self._size, self._size + len(rows)
+        self._reserve(stop)
+        for name in ROW.names or ():
+            self._arrays[name][start:stop] = rows[name]
         for name, codes in lists.items():
-            self._lists[name].load(codes, self._arrays[f"{name}_end"][:size])
-        self._ended[:size] = np.where(dead, 0, LIVING)
-        self._size = size
-        self._living = size - int(np.count_nonzero(dead))
-        self._vectors = int(np.count_nonzero(rows["has_vector"] & ~dead))
-        self.publish()
+            counts = np.diff(rows[f"{name}_end"].astype(np.int64), prepend=0)
+            self._arrays[f"{name}_end"][start:stop] = self._lists[name].extend(start, counts, codes)
+        self._size = stop
+        self._living += len(rows)
+        self._vectors += int(np.count_nonzero(rows["has_vector"]))
+
+    def adopt(self, source: Snapshot, slots: NDArray[np.int64]) -> None:
+        """Write the slots of other columns behind the last one, with the strings that they use."""
+        rows = np.empty(len(slots), ROW)
+        for name in ROW.names or ():
+            rows[name] = source.column(name, slots)
+        for name in STRINGS:
+            rows[name] = self._recoded(name, source, rows[name])
+        lists: dict[str, NDArray[np.int32]] = {}
+        for name in LISTS:
+            owners, places = source.posting_places(name, slots)
+            rows[f"{name}_end"] = np.cumsum(np.bincount(owners, minlength=len(slots)))
+            lists[name] = self._recoded(name, source, source.postings[name].codes[places])
+        self.append_rows(rows, lists)
 
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays that are in use, without the dictionaries of strings."""
-        return self._size * (ROW.itemsize + 4) + sum(8 * postings.size for postings in self._lists.values())
+        return self._size * (ROW.itemsize + 4) + sum(8 * self.postings(name) for name in LISTS)
+
+    def _recoded(self, name: str, source: Snapshot, codes: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The codes of these columns for the same strings."""
+        strings, encode = source.terms[name].since(0), self.terms[name].encode
+        used, where = np.unique(codes, return_inverse=True)
+        ours = [ABSENT if code == ABSENT else encode(strings[code]) for code in used.tolist()]
+        return np.array(ours, np.int32)[where]
 
     def _frozen(self) -> Snapshot:
         return Snapshot(
@@ -226,23 +263,15 @@ class _GrowingPostings:
         self._slots: NDArray[np.int32] = np.zeros(_FIRST_CAPACITY, np.int32)
         self._codes: NDArray[np.int32] = np.zeros(_FIRST_CAPACITY, np.int32)
 
-    def extend(self, first: int, lists: list[list[int]]) -> NDArray[np.int64]:
+    def extend(self, first: int, counts: NDArray[np.int64], codes: NDArray[np.int32]) -> NDArray[np.int64]:
         """Write the postings of the slots from `first` on; (n,) where each slot's postings end."""
-        counts = np.fromiter(map(len, lists), np.int64, len(lists))
-        ends = self.size + np.cumsum(counts)
-        stop = int(ends[-1])
-        if stop > self.size:
+        start, stop = self.size, self.size + len(codes)
+        if stop > start:
             self._reserve(stop)
-            self._slots[self.size : stop] = np.repeat(np.arange(first, first + len(lists)), counts)
-            self._codes[self.size : stop] = list(chain.from_iterable(lists))
+            self._slots[start:stop] = np.repeat(np.arange(first, first + len(counts)), counts)
+            self._codes[start:stop] = codes
             self.size = stop
-        return ends
-
-    def load(self, codes: NDArray[np.int32], ends: NDArray[Any]) -> None:
-        counts = np.diff(ends.astype(np.int64), prepend=0)
-        self._slots = np.repeat(np.arange(len(ends), dtype=np.int32), counts)
-        self._codes = np.array(codes, np.int32)
-        self.size = len(codes)
+        return start + np.cumsum(counts)
 
     def view(self) -> Postings:
         return Postings(self._slots[: self.size], self._codes[: self.size])

@@ -126,10 +126,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def remove_others(folder: Path, names: set[str]) -> None:
-    """Delete what the manifest does not name: older generations, and what a crash left."""
+def remove_others(folder: Path, names: set[str], *, spare: str) -> None:
+    """Delete what the manifest does not name: older generations, and what a crash left.
+
+    Names that start with `spare` are of the generation that is being built.
+    """
     for path in folder.iterdir():
-        if path.name not in names and path.name != MANIFEST:
+        if path.name not in names | {MANIFEST} and not path.name.startswith(spare):
             path.unlink(missing_ok=True)
 
 
@@ -165,25 +168,29 @@ def frame(columns: Columns, saved: Saved) -> tuple[bytes, Saved]:
     return data, now
 
 
-def load_columns(log: memoryview, dead: NDArray[np.bool_]) -> tuple[Columns, Saved]:
+def load_columns(log: memoryview, ended: NDArray[np.bool_]) -> tuple[Columns, Saved]:
     """The columns that a log's frames hold. Raises ValueError, KeyError or struct.error where it is not a log."""
     columns = Columns()
-    rows: list[NDArray[np.void]] = []
-    lists: dict[str, list[NDArray[np.int32]]] = {name: [] for name in LISTS}
     parts = _parts(log)
     for table in parts:
-        rows.append(np.frombuffer(table, ROW))
-        for name in LISTS:
-            lists[name].append(np.frombuffer(next(parts), np.int32))
+        rows = np.frombuffer(table, ROW)
+        lists = {name: np.frombuffer(next(parts), np.int32) for name in LISTS}
         _add_terms(columns.terms, next(parts))
-    if rows:
-        whole = {name: np.concatenate(codes) for name, codes in lists.items()}
-        columns.load(np.concatenate(rows), whole, dead)
+        columns.append_rows(_with_relative_ends(rows, columns), lists)
+    columns.end(np.flatnonzero(ended))
+    columns.publish()
     return columns, Saved(
         slots=columns.size,
         postings=tuple(len(columns.snapshot.postings[name].codes) for name in LISTS),
         terms=tuple(len(terms) for terms in columns.terms.values()),
     )
+
+
+def _with_relative_ends(rows: NDArray[np.void], columns: Columns) -> NDArray[np.void]:
+    relative = rows.copy()
+    for name in LISTS:
+        relative[f"{name}_end"] -= np.uint32(columns.postings(name))
+    return relative
 
 
 def _parts(log: memoryview) -> Iterator[memoryview]:

@@ -19,19 +19,26 @@ from mnemata.domain.errors import IndexDamaged
 from mnemata.domain.vector import Metric
 from mnemata.index.local.column_ids import IdSlots
 from mnemata.index.local.columns import Columns, Snapshot
-from mnemata.index.local.vector_files import FileState, Saved, append, frame, load_columns
-from mnemata.index.local.vector_rows import Matrix, Rows
+from mnemata.index.local.graph import ApproximateIndex
+from mnemata.index.local.vector_files import FileState, Saved, append, frame, load_columns, state_of
+from mnemata.index.local.vector_rows import BLOCK, Matrix, Rows
 from mnemata.index.protocol import Embedded, Upsert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """What of this generation is on disk: the columns' log, the rows, which slots have ended."""
+    """What of this generation is on disk: the columns' log, the rows, which slots have ended, the graph or lists."""
 
     columns: FileState
     rows: FileState
     ended: FileState
+    index: FileState | None = None
     saves: int = 0
+
+    @property
+    def present(self) -> list[FileState]:
+        states = (self.columns, self.rows, self.ended, self.index)
+        return [state for state in states if state is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +48,7 @@ class Unsaved:
     frame: bytes
     rows: memoryview
     ended: bytes
+    index: ApproximateIndex | None
     saved: Saved
 
 
@@ -63,16 +71,18 @@ class Generation:
         self.files = files
         self.ids = IdSlots()
         self._metric = metric
+        self.index: ApproximateIndex | None = None
         self._columns = columns
         self._rows = rows
         self._saved = saved
+        self._saved_index: ApproximateIndex | None = None
 
     @classmethod
     def create(cls, folder: Path, *, number: int, metric: Metric, dimensions: int) -> Generation:
         files = Files(
-            columns=FileState(name=f"columns-{number}.log"),
-            rows=FileState(name=f"rows-{number}.f16"),
-            ended=FileState(name=f"ended-{number}-0.bits"),
+            columns=FileState(name=f"{prefix(number)}columns.log"),
+            rows=FileState(name=f"{prefix(number)}rows.f16"),
+            ended=FileState(name=f"{prefix(number)}ended-0.bits"),
         )
         rows = Rows(folder / files.rows.name, dimensions=dimensions, size=0)
         return cls(
@@ -86,9 +96,10 @@ class Generation:
             columns=FileState(**body["columns"]),
             rows=FileState(**body["rows"]),
             ended=FileState(**body["ended"]),
+            index=None if body["index"] is None else FileState(**body["index"]),
             saves=body["saves"],
         )
-        for state in (files.columns, files.rows, files.ended):
+        for state in files.present:
             state.check(folder)
         columns, saved = _load_columns(folder, files, body["slots"])
         if files.rows.size != columns.size * dimensions * 2:
@@ -110,8 +121,9 @@ class Generation:
 
     @property
     def nbytes(self) -> int:
-        """Bytes in memory of columns and rows, without the dictionaries of strings."""
-        return self._columns.nbytes + self._columns.size * self.matrix.shape[1] * 2
+        """Bytes in memory of columns, rows and graph, without the dictionaries of strings."""
+        index = 0 if self.index is None else self.index.nbytes
+        return self._columns.nbytes + self._columns.size * self.matrix.shape[1] * 2 + index
 
     def write(self, upserts: Sequence[Upsert], removals: Iterable[int]) -> None:
         """Put the memories in new slots, end the slots that they replace and those removed; readers see it at once.
@@ -139,22 +151,61 @@ class Generation:
             frame=data if now != self._saved else b"",
             rows=self._rows.bytes_of(self._saved.slots, now.slots),
             ended=np.packbits(~self.snapshot.alive, bitorder="little").tobytes(),
+            index=self.index,
             saved=now,
         )
 
     def append_to_files(self, unsaved: Unsaved) -> Files:
         """Make it durable, without changing anything that the last manifest names. Raises OSError."""
         saves = self.files.saves + 1
+        ended = FileState(name=f"{prefix(self.number)}ended-{saves}.bits")
         return Files(
             columns=append(self.folder, self.files.columns, unsaved.frame),
             rows=append(self.folder, self.files.rows, unsaved.rows),
-            ended=append(self.folder, FileState(name=f"ended-{self.number}-{saves}.bits"), unsaved.ended),
+            ended=append(self.folder, ended, unsaved.ended),
+            index=self._write_index(unsaved.index, saves),
             saves=saves,
         )
 
     def committed(self, unsaved: Unsaved, files: Files) -> None:
         """The manifest names these files now."""
-        self._saved, self.files = unsaved.saved, files
+        self._saved, self._saved_index, self.files = unsaved.saved, unsaved.index, files
+
+    def use_saved_index(self, index: ApproximateIndex) -> None:
+        """Search with the graph or lists that were read from this generation's file."""
+        self.index = self._saved_index = index
+
+    def use_index(self, index: ApproximateIndex) -> None:
+        """Search with this graph or these lists from the next snapshot on."""
+        index.attach(self.matrix)
+        self.index = index
+
+    def adopt(self, source: Snapshot, matrix: Matrix, slots: NDArray[np.int64]) -> None:
+        """Copy slots of another generation behind the last one, unpublished."""
+        start, stop = self._columns.size, self._columns.size + len(slots)
+        self._reserve(stop)
+        for place in range(0, len(slots), BLOCK):
+            part = slots[place : place + BLOCK]
+            self.matrix[start + place : start + place + len(part)] = matrix[part]
+        self._columns.adopt(source, slots)
+
+    def catch_up(self, source: Generation, taken: NDArray[np.int64], taken_of: int) -> None:
+        """What happened in `source` since its slots `taken` (of the first `taken_of`) were adopted here."""
+        now = source.snapshot
+        ended = np.flatnonzero(~now.lives(taken))
+        for number in numbers_of(now, taken[ended]):
+            self.ids.drop(number)
+        newer = taken_of + np.flatnonzero(now.alive[taken_of:])
+        start = self._columns.size
+        self.adopt(now, source.matrix, newer)
+        for slot, number in enumerate(numbers_of(now, newer), start):
+            self.ids.put(number, slot)
+        self._columns.end(ended)
+        self._columns.publish()
+
+    def publish(self) -> None:
+        """Let readers see what was adopted."""
+        self._columns.publish()
 
     def seal_ids(self) -> None:
         """Move the ids into their compact form."""
@@ -166,13 +217,25 @@ class Generation:
         if not upserts:
             return
         start, stop = self._columns.size, self._columns.size + len(upserts)
-        self._rows.reserve(stop, written=self._saved.slots, used=start)
+        self._reserve(stop)
         self._rows.matrix[start:stop] = vectors
         self._columns.append(
             [upsert.memory for upsert in upserts], [isinstance(upsert.vector, Embedded) for upsert in upserts]
         )
         for slot, upsert in enumerate(upserts, start):
             self.ids.put(upsert.memory.id.int, slot)
+
+    def _reserve(self, size: int) -> None:
+        self._rows.reserve(size, written=self._saved.slots, used=self._columns.size)
+        if self.index is not None:
+            self.index.attach(self.matrix)
+
+    def _write_index(self, index: ApproximateIndex | None, saves: int) -> FileState | None:
+        if index is None or index is self._saved_index:
+            return self.files.index if index is not None else None
+        name = f"{prefix(self.number)}{index.kind}-{saves}.faiss"
+        index.write(self.folder / name)
+        return state_of(self.folder, name)
 
     def _drop(self, removals: Iterable[int]) -> list[int]:
         ended: list[int] = []
@@ -200,6 +263,17 @@ class Generation:
             if isinstance(upsert.vector, Embedded):
                 vectors[place] = upsert.vector.vector
         return prepared(vectors, self._metric).astype(np.float16)
+
+
+def prefix(number: int) -> str:
+    """How the names of a generation's files start."""
+    return f"g{number}-"
+
+
+def numbers_of(columns: Snapshot, slots: NDArray[np.int64]) -> list[int]:
+    """The ids at `slots`, as 128-bit integers."""
+    high, low = columns.column("id_high", slots).tolist(), columns.column("id_low", slots).tolist()
+    return [above << 64 | below for above, below in zip(high, low, strict=True)]
 
 
 def prepared(vectors: NDArray[np.float32], metric: Metric) -> NDArray[np.float32]:

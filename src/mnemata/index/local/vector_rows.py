@@ -91,13 +91,18 @@ def as_scores(distances: NDArray[np.float32], metric: Metric) -> NDArray[np.floa
 def view_of(matrix: Matrix, size: int, metric: Metric) -> faiss.IndexScalarQuantizer:
     """A FAISS index that reads the first `size` rows where they lie. The matrix must outlive it."""
     index = faiss.IndexScalarQuantizer(matrix.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss_metric(metric))
+    point_at(index, matrix, size)
+    index.ntotal = size
+    return index
+
+
+def point_at(index: faiss.IndexScalarQuantizer, matrix: Matrix, size: int) -> None:
+    """Let a view read the same `size` rows at another place."""
     pointer, length = faiss.swig_ptr(matrix.reshape(-1).view(np.uint8)), size * matrix.shape[1] * 2
     codes: Any = index.codes  # the stub says a plain vector; it is a MaybeOwnedVector
     codes.is_owned = False
     codes.view_data = codes.c_ptr = pointer
     codes.view_size = codes.c_size = length
-    index.ntotal = size
-    return index
 
 
 def single_threaded() -> None:
@@ -110,13 +115,20 @@ def single_threaded() -> None:
         _local.single = True
 
 
+def using_threads(count: int) -> None:
+    """Let FAISS build with this many threads, in the calling thread, until it searches again."""
+    faiss.omp_set_num_threads(count)
+    _local.single = False
+
+
 def nearest_of_all(
     matrix: Matrix, size: int, query: Query, *, k: int, metric: Metric, chosen: NDArray[np.bool_] | None
 ) -> Nearest:
     """The k nearest of the first `size` rows (of the `chosen` ones), reading them in order."""
     single_threaded()
     index = view_of(matrix, size, metric)
-    parameters = None if chosen is None else selecting(chosen)
+    make: Any = faiss  # the stubs know no keyword arguments
+    parameters = None if chosen is None else make.SearchParameters(sel=selector(chosen))
     distances, slots = index.search(query, max(1, min(k, size)), params=parameters)
     found = slots[0] >= 0
     return Nearest(slots[0][found], as_scores(distances[0][found], metric))
@@ -154,10 +166,10 @@ def best(parts: list[Nearest], k: int) -> Nearest:
     return Nearest(slots[order], scores[order])
 
 
-def selecting(chosen: NDArray[np.bool_]) -> Any:
-    """Parameters that let FAISS look at the chosen rows only: one bit a row."""
-    make: Any = faiss  # the stubs know neither keyword arguments nor selectors made from arrays
-    return make.SearchParameters(sel=make.IDSelectorBitmap(np.packbits(chosen, bitorder="little")))
+def selector(chosen: NDArray[np.bool_]) -> Any:
+    """Lets FAISS look at the chosen rows only: one bit a row."""
+    make: Any = faiss  # the stubs know no selectors made from arrays
+    return make.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
 
 
 class _Scratch:
