@@ -1,0 +1,578 @@
+-- Generated from the migrations by `python -m mnemata.store.schema`: read it, do not edit it.
+
+CREATE FUNCTION public.memory_words(role text, content text) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN to_tsvector('english'::regconfig, "left"((COALESCE((role || ' '::text), ''::text) || content), 100000));
+
+COMMENT ON FUNCTION public.memory_words(role text, content text) IS 'The words by which full-text search finds a memory: its speaker and its content.';
+
+CREATE FUNCTION public.turn_sequence(sequence bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(sequence, '9007199254740992'::bigint);
+
+COMMENT ON FUNCTION public.turn_sequence(sequence bigint) IS 'A sequence number, or 2^53 where there is none: beyond the largest one allowed.';
+
+CREATE TABLE public.api_keys (
+    id text NOT NULL COLLATE pg_catalog."C",
+    tenant text NOT NULL COLLATE pg_catalog."C",
+    role text NOT NULL COLLATE pg_catalog."C",
+    label text NOT NULL,
+    secret_hash bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    last_used_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT api_keys_role_known CHECK ((role = ANY (ARRAY['reader'::text, 'writer'::text, 'admin'::text, 'operator'::text]))),
+    CONSTRAINT api_keys_secret_hash_size CHECK ((octet_length(secret_hash) >= 32))
+);
+
+ALTER TABLE ONLY public.api_keys FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.api_keys IS 'Credentials. The secret itself is shown once and never stored.';
+
+COMMENT ON COLUMN public.api_keys.id IS 'The public part of a key.';
+
+COMMENT ON COLUMN public.api_keys.tenant IS 'The tenant that the key opens.';
+
+COMMENT ON COLUMN public.api_keys.role IS 'What the key may do.';
+
+COMMENT ON COLUMN public.api_keys.label IS 'What people call it.';
+
+COMMENT ON COLUMN public.api_keys.secret_hash IS 'A hash of the secret part.';
+
+COMMENT ON COLUMN public.api_keys.created_at IS 'When it was made.';
+
+COMMENT ON COLUMN public.api_keys.last_used_at IS 'When it was last used, to the minute.';
+
+COMMENT ON COLUMN public.api_keys.revoked_at IS 'From then on it opens nothing.';
+
+CREATE TABLE public.changes (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    seq bigint NOT NULL,
+    memory_id uuid NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    version bigint NOT NULL,
+    operation text NOT NULL COLLATE pg_catalog."C",
+    tenant text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT changes_operation_known CHECK ((operation = ANY (ARRAY['created'::text, 'updated'::text, 'restored'::text, 'forgotten'::text, 'expired'::text, 'purged'::text, 'embedded'::text])))
+);
+
+ALTER TABLE ONLY public.changes FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.changes IS 'The feed that indexes follow, in the order (xid, seq). No foreign keys: it outlives what it tells of.';
+
+COMMENT ON COLUMN public.changes.xid IS 'The writing transaction: readers stop below the oldest one that is still running.';
+
+COMMENT ON COLUMN public.changes.seq IS 'Rises within one transaction; between transactions it may not follow the order of commits.';
+
+COMMENT ON COLUMN public.changes.memory_id IS 'What changed.';
+
+COMMENT ON COLUMN public.changes.recorded_at IS 'When.';
+
+COMMENT ON COLUMN public.changes.version IS 'The version that the change made, or whose vector arrived.';
+
+COMMENT ON COLUMN public.changes.operation IS 'What was done.';
+
+COMMENT ON COLUMN public.changes.tenant IS 'Whose memory; row-level security goes by it.';
+
+ALTER TABLE public.changes ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.changes_seq_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 32
+);
+
+CREATE TABLE public.embeddings (
+    dimensions bigint NOT NULL,
+    tenant text NOT NULL COLLATE pg_catalog."C",
+    space text NOT NULL COLLATE pg_catalog."C",
+    key bytea NOT NULL,
+    vector bytea NOT NULL,
+    CONSTRAINT embeddings_key_size CHECK ((octet_length(key) = 32)),
+    CONSTRAINT embeddings_space_size CHECK (((octet_length(space) >= 1) AND (octet_length(space) <= 256))),
+    CONSTRAINT embeddings_vector_size CHECK (((dimensions > 0) AND (octet_length(vector) = (dimensions * 4))))
+);
+ALTER TABLE ONLY public.embeddings ALTER COLUMN vector SET STORAGE EXTERNAL;
+
+ALTER TABLE ONLY public.embeddings FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.embeddings IS 'Vectors by space and embedded text. Per tenant: none can time or poison the text of another.';
+
+COMMENT ON COLUMN public.embeddings.dimensions IS 'Values in the vector.';
+
+COMMENT ON COLUMN public.embeddings.tenant IS 'Whose text; row-level security goes by it.';
+
+COMMENT ON COLUMN public.embeddings.space IS 'A model at a version: spaces never mix.';
+
+COMMENT ON COLUMN public.embeddings.key IS 'SHA-256 of the embedded text.';
+
+COMMENT ON COLUMN public.embeddings.vector IS 'Little-endian float32, of unit length.';
+
+CREATE TABLE public.feed_epoch (
+    singleton boolean DEFAULT true NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT feed_epoch_one_row CHECK (singleton)
+);
+
+COMMENT ON TABLE public.feed_epoch IS 'One row: positions of another epoch mean nothing here.';
+
+COMMENT ON COLUMN public.feed_epoch.singleton IS 'Always true: there is one row.';
+
+COMMENT ON COLUMN public.feed_epoch.id IS 'Chosen anew when the database was restored from a dump.';
+
+COMMENT ON COLUMN public.feed_epoch.started_at IS 'When the epoch began.';
+
+CREATE TABLE public.idempotency_keys (
+    tenant text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL COLLATE pg_catalog."C",
+    fingerprint bytea NOT NULL,
+    outcome bytea,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_keys_key_length CHECK (((char_length(key) >= 1) AND (char_length(key) <= 256)))
+);
+
+ALTER TABLE ONLY public.idempotency_keys FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.idempotency_keys IS 'Writes that were done, so that a repeated request does not repeat them.';
+
+COMMENT ON COLUMN public.idempotency_keys.tenant IS 'Whose key; row-level security goes by it.';
+
+COMMENT ON COLUMN public.idempotency_keys.key IS 'What the caller sent as Idempotency-Key.';
+
+COMMENT ON COLUMN public.idempotency_keys.fingerprint IS 'A hash of the request: another request with this key is refused.';
+
+COMMENT ON COLUMN public.idempotency_keys.outcome IS 'What the write made; null where it made nothing to tell.';
+
+COMMENT ON COLUMN public.idempotency_keys.expires_at IS 'From then on the key is free again.';
+
+CREATE TABLE public.index_positions (
+    name text NOT NULL COLLATE pg_catalog."C",
+    epoch text NOT NULL COLLATE pg_catalog."C",
+    xid xid8 NOT NULL,
+    seq bigint NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.index_positions IS 'How far each index has come, as it said: a report, the index itself knows for sure.';
+
+COMMENT ON COLUMN public.index_positions.name IS 'The index.';
+
+COMMENT ON COLUMN public.index_positions.epoch IS 'The epoch of the feed that the position is of.';
+
+COMMENT ON COLUMN public.index_positions.xid IS 'The transaction of the last change that is durable in the index.';
+
+COMMENT ON COLUMN public.index_positions.seq IS 'The sequence number of that change.';
+
+COMMENT ON COLUMN public.index_positions.updated_at IS 'When it was reported.';
+
+CREATE TABLE public.memories (
+    id uuid NOT NULL,
+    version bigint NOT NULL,
+    importance double precision NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    occurred_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    sequence bigint,
+    superseded_by uuid,
+    tenant text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL COLLATE pg_catalog."C",
+    user_id text COLLATE pg_catalog."C",
+    agent_id text COLLATE pg_catalog."C",
+    session_id text COLLATE pg_catalog."C",
+    role text COLLATE pg_catalog."C",
+    source text COLLATE pg_catalog."C",
+    external_id text COLLATE pg_catalog."C",
+    tags text[] NOT NULL COLLATE pg_catalog."C",
+    metadata json NOT NULL,
+    attributes text[] NOT NULL COLLATE pg_catalog."C",
+    term_hashes bigint[] NOT NULL,
+    content_hash bytea NOT NULL,
+    embedding_key bytea NOT NULL,
+    content text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT memories_content_hash_size CHECK ((octet_length(content_hash) = 32)),
+    CONSTRAINT memories_content_size CHECK (((octet_length(content) >= 1) AND (octet_length(content) <= 1048576))),
+    CONSTRAINT memories_embedding_key_size CHECK ((octet_length(embedding_key) = 32)),
+    CONSTRAINT memories_importance_range CHECK (((importance >= (0)::double precision) AND (importance <= (1)::double precision))),
+    CONSTRAINT memories_metadata_object CHECK ((json_typeof(metadata) = 'object'::text)),
+    CONSTRAINT memories_sequence_range CHECK (((sequence >= 0) AND (sequence <= '9007199254740991'::bigint))),
+    CONSTRAINT memories_version_positive CHECK ((version >= 1))
+);
+
+ALTER TABLE ONLY public.memories FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.memories IS 'Every memory as it is now; one row each. Forgotten ones stay until they are purged.';
+
+COMMENT ON COLUMN public.memories.id IS 'UUIDv7: ordered by the time of storing.';
+
+COMMENT ON COLUMN public.memories.version IS 'Counts from 1; the ETag.';
+
+COMMENT ON COLUMN public.memories.importance IS 'From 0 to 1.';
+
+COMMENT ON COLUMN public.memories.created_at IS 'When it was first stored.';
+
+COMMENT ON COLUMN public.memories.updated_at IS 'When this version was stored.';
+
+COMMENT ON COLUMN public.memories.occurred_at IS 'When it was true in the world.';
+
+COMMENT ON COLUMN public.memories.expires_at IS 'From then on no read sees it; the sweeper marks it as deleted.';
+
+COMMENT ON COLUMN public.memories.deleted_at IS 'When it was forgotten or had expired; purged after the grace period.';
+
+COMMENT ON COLUMN public.memories.sequence IS 'Its place in its session.';
+
+COMMENT ON COLUMN public.memories.superseded_by IS 'The newer memory in its place. No foreign key: purging that one must not bring this one back.';
+
+COMMENT ON COLUMN public.memories.tenant IS 'Whose it is; row-level security goes by it.';
+
+COMMENT ON COLUMN public.memories.kind IS 'semantic, episodic, procedural, working, or the user''s own.';
+
+COMMENT ON COLUMN public.memories.user_id IS 'Narrows inside a tenant.';
+
+COMMENT ON COLUMN public.memories.agent_id IS 'Narrows inside a tenant.';
+
+COMMENT ON COLUMN public.memories.session_id IS 'The conversation whose turn it is.';
+
+COMMENT ON COLUMN public.memories.role IS 'Who speaks.';
+
+COMMENT ON COLUMN public.memories.source IS 'Where it came from.';
+
+COMMENT ON COLUMN public.memories.external_id IS 'The caller''s own key, unique in its tenant: the upsert key.';
+
+COMMENT ON COLUMN public.memories.tags IS 'Distinct, in the caller''s order.';
+
+COMMENT ON COLUMN public.memories.metadata IS 'JSON as it was sent; filters go by attributes.';
+
+COMMENT ON COLUMN public.memories.attributes IS 'The metadata as typed terms whose byte order is the order of the values.';
+
+COMMENT ON COLUMN public.memories.term_hashes IS 'Short hashes of tags and attributes, for the index: a term may be longer than an index entry.';
+
+COMMENT ON COLUMN public.memories.content_hash IS 'SHA-256 of the content.';
+
+COMMENT ON COLUMN public.memories.embedding_key IS 'SHA-256 of the embedded text (speaker and content): the key of its vector.';
+
+COMMENT ON COLUMN public.memories.content IS 'Verbatim, never rewritten.';
+
+CREATE VIEW public.own_memories AS
+ SELECT id,
+    version,
+    importance,
+    created_at,
+    updated_at,
+    occurred_at,
+    expires_at,
+    deleted_at,
+    sequence,
+    superseded_by,
+    tenant,
+    kind,
+    user_id,
+    agent_id,
+    session_id,
+    role,
+    source,
+    external_id,
+    tags,
+    metadata,
+    attributes,
+    term_hashes,
+    content_hash,
+    embedding_key,
+    content
+   FROM public.memories
+  WHERE (tenant = current_setting('mnemata.tenant'::text));
+
+COMMENT ON VIEW public.own_memories IS 'The memories of the transaction''s tenant, for queries by tag, metadata or words.';
+
+CREATE TABLE public.poison_changes (
+    memory_id uuid NOT NULL,
+    version bigint NOT NULL,
+    xid xid8 NOT NULL,
+    seq bigint NOT NULL,
+    attempts bigint DEFAULT 1 NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    first_seen timestamp with time zone NOT NULL,
+    last_seen timestamp with time zone NOT NULL,
+    tenant text NOT NULL COLLATE pg_catalog."C",
+    operation text NOT NULL COLLATE pg_catalog."C",
+    code text NOT NULL COLLATE pg_catalog."C"
+);
+
+ALTER TABLE ONLY public.poison_changes FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.poison_changes IS 'Changes that an index could not apply, set aside so that they stop nothing else; the latest of each memory.';
+
+COMMENT ON COLUMN public.poison_changes.memory_id IS 'The memory that is not in the index as it should be.';
+
+COMMENT ON COLUMN public.poison_changes.version IS 'Its version at that change.';
+
+COMMENT ON COLUMN public.poison_changes.xid IS 'The position of the change.';
+
+COMMENT ON COLUMN public.poison_changes.seq IS 'The position of the change.';
+
+COMMENT ON COLUMN public.poison_changes.attempts IS 'How often it was tried.';
+
+COMMENT ON COLUMN public.poison_changes.recorded_at IS 'When the change was made.';
+
+COMMENT ON COLUMN public.poison_changes.first_seen IS 'When it failed first.';
+
+COMMENT ON COLUMN public.poison_changes.last_seen IS 'When it failed last.';
+
+COMMENT ON COLUMN public.poison_changes.tenant IS 'Whose memory.';
+
+COMMENT ON COLUMN public.poison_changes.operation IS 'What was to be applied.';
+
+COMMENT ON COLUMN public.poison_changes.code IS 'The stable code of the error.';
+
+CREATE TABLE public.schema_revision (
+    version_num character varying(32) NOT NULL
+);
+
+CREATE TABLE public.tenants (
+    id text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tenants_id_length CHECK (((octet_length(id) >= 1) AND (octet_length(id) <= 256)))
+);
+
+ALTER TABLE ONLY public.tenants FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.tenants IS 'Who memories belong to. Tenants share nothing.';
+
+COMMENT ON COLUMN public.tenants.id IS 'The name that a credential carries.';
+
+COMMENT ON COLUMN public.tenants.created_at IS 'When the tenant was made.';
+
+CREATE TABLE public.versions (
+    memory_id uuid NOT NULL,
+    version bigint NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    replaced_at timestamp with time zone,
+    importance double precision NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    occurred_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    sequence bigint,
+    superseded_by uuid,
+    operation text NOT NULL COLLATE pg_catalog."C",
+    tenant text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL COLLATE pg_catalog."C",
+    user_id text COLLATE pg_catalog."C",
+    agent_id text COLLATE pg_catalog."C",
+    session_id text COLLATE pg_catalog."C",
+    role text COLLATE pg_catalog."C",
+    source text COLLATE pg_catalog."C",
+    external_id text COLLATE pg_catalog."C",
+    tags text[] NOT NULL COLLATE pg_catalog."C",
+    metadata json NOT NULL,
+    attributes text[] NOT NULL COLLATE pg_catalog."C",
+    content_hash bytea NOT NULL,
+    embedding_key bytea NOT NULL,
+    content text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT versions_operation_known CHECK ((operation = ANY (ARRAY['created'::text, 'updated'::text, 'restored'::text, 'forgotten'::text, 'expired'::text]))),
+    CONSTRAINT versions_version_positive CHECK ((version >= 1))
+);
+
+ALTER TABLE ONLY public.versions FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.versions IS 'The whole history of every memory: one row per version, the current one too.';
+
+COMMENT ON COLUMN public.versions.memory_id IS 'Whose version it is.';
+
+COMMENT ON COLUMN public.versions.version IS 'Counts from 1.';
+
+COMMENT ON COLUMN public.versions.recorded_at IS 'When this version was stored: the memory was like this from then on.';
+
+COMMENT ON COLUMN public.versions.replaced_at IS 'When the next version was stored; null for the current one.';
+
+COMMENT ON COLUMN public.versions.importance IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.created_at IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.occurred_at IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.expires_at IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.deleted_at IS 'As in memories: set in the version that forgetting made.';
+
+COMMENT ON COLUMN public.versions.sequence IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.superseded_by IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.operation IS 'What made this version.';
+
+COMMENT ON COLUMN public.versions.tenant IS 'As in memories; row-level security goes by it.';
+
+COMMENT ON COLUMN public.versions.kind IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.user_id IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.agent_id IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.session_id IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.role IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.source IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.external_id IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.tags IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.metadata IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.attributes IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.content_hash IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.embedding_key IS 'As in memories.';
+
+COMMENT ON COLUMN public.versions.content IS 'As in memories.';
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.changes
+    ADD CONSTRAINT changes_pkey PRIMARY KEY (xid, seq);
+
+ALTER TABLE ONLY public.embeddings
+    ADD CONSTRAINT embeddings_pkey PRIMARY KEY (tenant, space, key);
+
+ALTER TABLE ONLY public.feed_epoch
+    ADD CONSTRAINT feed_epoch_pkey PRIMARY KEY (singleton);
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant, key);
+
+ALTER TABLE ONLY public.index_positions
+    ADD CONSTRAINT index_positions_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.memories
+    ADD CONSTRAINT memories_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.poison_changes
+    ADD CONSTRAINT poison_changes_pkey PRIMARY KEY (memory_id);
+
+ALTER TABLE ONLY public.schema_revision
+    ADD CONSTRAINT schema_revision_pkc PRIMARY KEY (version_num);
+
+ALTER TABLE ONLY public.tenants
+    ADD CONSTRAINT tenants_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.versions
+    ADD CONSTRAINT versions_pkey PRIMARY KEY (memory_id, version);
+
+CREATE INDEX api_keys_by_tenant ON public.api_keys USING btree (tenant, created_at);
+
+CREATE INDEX idempotency_keys_to_drop ON public.idempotency_keys USING btree (expires_at);
+
+CREATE INDEX memories_by_created ON public.memories USING btree (tenant, created_at, id) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL));
+
+CREATE UNIQUE INDEX memories_by_external_id ON public.memories USING btree (tenant, external_id) WHERE (external_id IS NOT NULL);
+
+CREATE INDEX memories_by_importance ON public.memories USING btree (tenant, importance, id) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL));
+
+CREATE INDEX memories_by_occurred ON public.memories USING btree (tenant, COALESCE(occurred_at, created_at), id) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL));
+
+CREATE INDEX memories_by_session ON public.memories USING btree (tenant, session_id, public.turn_sequence(sequence), COALESCE(occurred_at, created_at), id) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL) AND (session_id IS NOT NULL));
+
+CREATE INDEX memories_by_terms_and_words ON public.memories USING gin (term_hashes, public.memory_words(role, content)) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL));
+
+CREATE INDEX memories_by_updated ON public.memories USING btree (tenant, updated_at, id) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL));
+
+CREATE INDEX memories_by_user ON public.memories USING btree (tenant, user_id, created_at, id) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL) AND (user_id IS NOT NULL));
+
+CREATE INDEX memories_to_expire ON public.memories USING btree (expires_at) WHERE ((deleted_at IS NULL) AND (expires_at IS NOT NULL));
+
+CREATE INDEX memories_to_purge ON public.memories USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX versions_by_created ON public.versions USING btree (tenant, created_at, memory_id);
+
+CREATE INDEX versions_by_embedding ON public.versions USING btree (embedding_key);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenants(id);
+
+ALTER TABLE ONLY public.memories
+    ADD CONSTRAINT memories_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenants(id);
+
+ALTER TABLE ONLY public.versions
+    ADD CONSTRAINT versions_memory_fkey FOREIGN KEY (memory_id) REFERENCES public.memories(id) ON DELETE CASCADE;
+
+ALTER TABLE public.api_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.changes ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.embeddings ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY every ON public.api_keys TO mnemata_platform USING (true);
+
+CREATE POLICY every ON public.changes TO mnemata_platform USING (true);
+
+CREATE POLICY every ON public.embeddings TO mnemata_platform USING (true);
+
+CREATE POLICY every ON public.idempotency_keys TO mnemata_platform USING (true);
+
+CREATE POLICY every ON public.memories TO mnemata_platform USING (true);
+
+CREATE POLICY every ON public.poison_changes TO mnemata_platform USING (true);
+
+CREATE POLICY every ON public.tenants TO mnemata_platform USING (true);
+
+CREATE POLICY every ON public.versions TO mnemata_platform USING (true);
+
+ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.memories ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY own ON public.changes TO mnemata_tenant USING ((tenant = current_setting('mnemata.tenant'::text)));
+
+CREATE POLICY own ON public.embeddings TO mnemata_tenant USING ((tenant = current_setting('mnemata.tenant'::text)));
+
+CREATE POLICY own ON public.idempotency_keys TO mnemata_tenant USING ((tenant = current_setting('mnemata.tenant'::text)));
+
+CREATE POLICY own ON public.memories TO mnemata_tenant USING ((tenant = current_setting('mnemata.tenant'::text)));
+
+CREATE POLICY own ON public.tenants TO mnemata_tenant USING ((id = current_setting('mnemata.tenant'::text)));
+
+CREATE POLICY own ON public.versions TO mnemata_tenant USING ((tenant = current_setting('mnemata.tenant'::text)));
+
+ALTER TABLE public.poison_changes ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.tenants ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.versions ENABLE ROW LEVEL SECURITY;
+
+GRANT USAGE ON SCHEMA public TO mnemata_tenant;
+GRANT USAGE ON SCHEMA public TO mnemata_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_keys TO mnemata_platform;
+
+GRANT SELECT,INSERT ON TABLE public.changes TO mnemata_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.changes TO mnemata_platform;
+
+GRANT SELECT,INSERT ON TABLE public.embeddings TO mnemata_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.embeddings TO mnemata_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feed_epoch TO mnemata_platform;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.idempotency_keys TO mnemata_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO mnemata_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.index_positions TO mnemata_platform;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.memories TO mnemata_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.memories TO mnemata_platform;
+
+GRANT SELECT ON TABLE public.own_memories TO mnemata_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.poison_changes TO mnemata_platform;
+
+GRANT SELECT ON TABLE public.tenants TO mnemata_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.tenants TO mnemata_platform;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.versions TO mnemata_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.versions TO mnemata_platform;
