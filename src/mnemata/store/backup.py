@@ -19,11 +19,12 @@ from mnemata.domain.errors import ConfigurationError, DeadlineExceeded
 from mnemata.observability.logging import get_logger
 from mnemata.store.backup_archive import DUMP_AT, Manifest, verify
 from mnemata.store.backup_file import BackupFile
+from mnemata.store.backup_script import run
 from mnemata.store.backup_snapshot import Snapshot, snapshot
-from mnemata.store.backup_tools import PIECE, Address, PostgresTools, Running, running
+from mnemata.store.backup_tools import PIECE, Address, PostgresTools, running
 from mnemata.store.errors import Limits, translated
 from mnemata.store.migrate import revisions
-from mnemata.store.statements import Statement, statements
+from mnemata.store.statements import statements
 
 log = get_logger("store")
 
@@ -33,12 +34,8 @@ Progress: TypeAlias = Callable[[int, int], None]
 TIMEOUT_S = 6 * 3_600.0
 
 _SQL = statements("restore")
-_FEED = statements("feed")
 _LIMITS = Limits(acquire_s=10, statement_s=0, lock_s=10)
 _CONNECT_TIMEOUT_S = 10
-# Before 17 a server does not know this setting, and pg_restore 18 sets it for every server alike.
-_UNKNOWN_BEFORE_17 = b"SET transaction_timeout = 0;\n"
-_PREAMBLE_BYTES = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,52 +167,7 @@ async def _load(
             running(tools, "psql", *load, environment=address.environment, stdin=PIPE) as database,
         ):
             told = _Told(descriptor=file.fileno(), dump_bytes=manifest.dump_bytes, progress=progress)
-            await _relay(script, database, told)
-
-
-async def _relay(script: Running, database: Running, told: _Told) -> None:
-    """The dump's script, between BEGIN and COMMIT: a psql whose input ends early, as we were killed, keeps nothing."""
-    assert database.process.stdin is not None  # noqa: S101 (it was started with one)
-    to = database.process.stdin
-    try:
-        to.write(_opening())
-        head = await _preamble(script.output)
-        to.write(head.replace(_UNKNOWN_BEFORE_17, b"", 1))
-        while piece := await script.output.read(PIECE):
-            to.write(piece)
-            await to.drain()
-            told.tell()
-        await script.end()
-        to.write(_closing())
-        await to.drain()
-        to.close()
-    except (BrokenPipeError, ConnectionResetError):
-        # psql has ended over a failed statement, and says so itself.
-        await database.end()
-        raise
-    await database.end()
-
-
-def _opening() -> bytes:
-    return b"BEGIN;\n" + _script(_SQL["make_roles"])
-
-
-def _closing() -> bytes:
-    steps = ("settle", "give_view", "act_for_platform", "forget_reports", "forget_poison")
-    own = b"".join(_script(_SQL[step]) for step in steps)
-    return own + _script(_FEED["begin_epoch"]) + _script(_FEED["age_changes"]) + b"COMMIT;\n"
-
-
-def _script(statement: Statement) -> bytes:
-    return f"\n{statement.text.as_string()};\n".encode()
-
-
-async def _preamble(script: asyncio.StreamReader) -> bytes:
-    """The beginning of the script, long enough to hold its settings."""
-    head = b""
-    while len(head) < _PREAMBLE_BYTES and (piece := await script.read(PIECE)):
-        head += piece
-    return head
+            await run(script, database, told.tell)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,19 +84,25 @@ async def test_a_backup_under_concurrent_writes_is_of_one_moment(
 ):
     await remember(database, "the first")
     stop = asyncio.Event()
+    written = 1
 
-    async def write(writer: int) -> int:
-        written = 0
+    async def write(writer: int) -> None:
+        nonlocal written
         while not stop.is_set():
             await remember(database, *(f"{writer} {written} {n}" for n in range(5)))
             written += 5
-        return written
+
+    async def until_more() -> None:
+        before = written
+        while written < before + 50:
+            await asyncio.sleep(0.01)
 
     writers = [asyncio.create_task(write(n)) for n in range(3)]
-    await asyncio.sleep(0.3)
+    await until_more()
     made = await backup(database_url, backup_path, tools=tools, clock=clock)
+    await until_more()
     stop.set()
-    written = sum(await asyncio.gather(*writers)) + 1
+    await asyncio.gather(*writers)
     counts = made.manifest.facts.tables
     assert counts["memories"] == counts["versions"] == counts["changes"]
     assert 1 < counts["memories"] < written
@@ -206,16 +212,30 @@ def slow(tools, tmp_path):
     return folder
 
 
+async def until_half_restored(url: str) -> None:
+    """Return when a session has written to this database and has not committed."""
+    written = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND backend_xid IS NOT NULL"
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        async with asyncio.timeout(60):
+            while await (await connection.execute(written)).fetchone() is None:
+                await asyncio.sleep(0.05)
+
+
+async def until_nobody_is_left(url: str) -> None:
+    others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        async with asyncio.timeout(60):
+            while await (await connection.execute(others)).fetchone() is not None:
+                await asyncio.sleep(0.05)
+
+
 async def test_a_cancelled_restore_leaves_the_database_empty(backed_up, empty_url, slow, tables_of):
     restoring = asyncio.create_task(restore(backed_up.path, empty_url, tools=PostgresTools(folder=slow)))
-    await asyncio.sleep(2)
+    await until_half_restored(empty_url)
     restoring.cancel()
     with pytest.raises(asyncio.CancelledError):
         await restoring
-    with psycopg.connect(empty_url) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
-        )
+    await until_nobody_is_left(empty_url)
     assert tables_of(empty_url) == {}
 
 
@@ -232,16 +252,15 @@ async def test_a_restore_whose_process_is_killed_leaves_the_database_empty(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, str(backed_up.path), empty_url, str(slow)
     )
-    await asyncio.sleep(4)
+    await until_half_restored(empty_url)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     await process.wait()
     for child in children:
-        if child.name() in {"sleep", "pg_restore"}:
+        # It holds no connection, and sleeps for a minute.
+        if child.name() != "psql":
             child.kill()
-    gone, alive = await asyncio.to_thread(psutil.wait_procs, [c for c in children if c.name() == "psql"], 10)
-    assert gone
-    assert not alive
+    await until_nobody_is_left(empty_url)
     assert tables_of(empty_url) == {}
 
 
