@@ -239,7 +239,8 @@ def _in_list(columns: Snapshot, name: str, codes: NDArray[np.int32], rows: Slots
     if rows is None or len(codes) == 0:
         held = _constant(columns, rows, value=False)
         if len(codes):
-            held[postings.slots[_has_code(postings.codes, codes, known)]] = True
+            # flatnonzero: indexing with a dense mask takes five times as long.
+            held[postings.slots[np.flatnonzero(_has_code(postings.codes, codes, known))]] = True
         return held
     owners, places = columns.posting_places(name, rows)
     held = np.zeros(len(rows), np.bool_)

@@ -6,89 +6,33 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnemata.domain.change import START, Position
 from mnemata.domain.errors import IndexDamaged, SpaceMismatch
-from mnemata.domain.filter import AnyOf, Everything, Field, Filter
+from mnemata.domain.filter import Everything, Filter
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.query import Candidate
 from mnemata.domain.vector import Metric, Space
-from mnemata.index.local.column_filter import Chosen, Few, Many, select, select_comparable
-from mnemata.index.local.column_ids import IdSlots
-from mnemata.index.local.columns import Snapshot
-from mnemata.index.local.graph import ApproximateIndex, GraphOptions, HnswGraph, IvfLists
-from mnemata.index.local.vector_files import (
-    FORMAT,
-    read_manifest,
-    remove_others,
-    write_manifest,
-)
+from mnemata.index.local.column_filter import select
+from mnemata.index.local.vector_files import FORMAT, read_manifest, remove_others, write_manifest
 from mnemata.index.local.vector_generation import Files, Generation, Unsaved, numbers_of, prefix, prepared
-from mnemata.index.local.vector_rows import (
-    NOTHING,
-    Matrix,
-    Nearest,
-    Query,
-    best,
-    nearest_among,
-    nearest_of_all,
-    scores_at,
-)
+from mnemata.index.local.vector_options import VectorOptions
+from mnemata.index.local.vector_rows import Query, scores_at
+from mnemata.index.local.vector_search import Live, Ranked, Searcher, compared
+from mnemata.index.local.vector_upkeep import Upkeep
 from mnemata.index.protocol import Embedded, Remove, Upsert, Vector
 from mnemata.observability.logging import get_logger
 
+__all__ = ["Ranked", "VectorLeg", "VectorOptions", "VectorStatistics", "memory_id"]
+
 _log = get_logger("index")
-
-Algorithm = Literal["auto", "exact", "hnsw", "ivf"]
-
-_TIES = 16
-"""Asked for beyond k, so that memories of equal score come in the order of their ids across the cut, too."""
 
 _SEAL_AT = 65_536
 """Ids in the dictionary beyond which `maintain` moves them into arrays."""
-
-_FEWEST_INDEXED = 256
-"""Fewer vectors are never indexed, fewer ended slots never compacted."""
-
-_ENDED_SHARE = 5
-"""Compacted when more than one slot in this many has ended."""
-
-_TAIL = 4_096
-"""Slots behind the index that are searched exactly: 0.1 ms. More of them, and the index is extended."""
-
-_TAIL_SHARE = 16
-"""A large index is extended when its tail is this part of it (at most exact_below), since it is copied each time."""
-
-_SCAN = 4
-"""With more than one row in this many chosen, reading all rows in order is faster than gathering the chosen."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VectorOptions:
-    """How one tenant's vectors are searched; see settings.SearchSettings for what each means."""
-
-    algorithm: Algorithm = "auto"
-    exact_below: int = 20_000
-    hnsw_m: int = 24
-    hnsw_ef_construction: int = 120
-    hnsw_ef_search: int = 96
-    ivf_nprobe: int = 32
-    build_threads: int = 1
-
-    @property
-    def graph(self) -> GraphOptions:
-        return GraphOptions(
-            m=self.hnsw_m,
-            ef_construction=self.hnsw_ef_construction,
-            ef_search=self.hnsw_ef_search,
-            nprobe=self.ivf_nprobe,
-            threads=self.build_threads,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,28 +48,6 @@ class VectorStatistics:
     bytes_in_memory: int
     position: Position
     durable_position: Position
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """What a search found, best first, ties by id, without an object a memory.
-
-    `numbers`: the ids as 128-bit integers (`MemoryId.int`); `scores`: (n,) float32, larger is nearer.
-    """
-
-    numbers: list[int]
-    scores: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Live:
-    """What a reader works on from start to end: nothing in it changes."""
-
-    columns: Snapshot
-    matrix: Matrix
-    ids: IdSlots
-    index: ApproximateIndex | None
-    position: Position
 
 
 class VectorLeg:
@@ -144,7 +66,8 @@ class VectorLeg:
         self._path = path
         self._space = space
         self._metric = metric
-        self._options = options
+        self._searcher = Searcher(metric=metric, exact_below=options.exact_below)
+        self._upkeep = Upkeep(metric=metric, options=options)
         self._writing = threading.Lock()
         self._saving = threading.Lock()
         self._maintaining = threading.Lock()
@@ -166,7 +89,7 @@ class VectorLeg:
             return cls(path, space=space, metric=metric, options=options, generation=fresh, position=START)
         _check_kind(path, body, space, metric)
         loaded = Generation.load(path, body, metric=metric, dimensions=space.dimensions)
-        _read_index(loaded, body, metric, options)
+        Upkeep(metric=metric, options=options).use_saved_index(loaded, body)
         position = Position(xid=body["position"][0], sequence=body["position"][1])
         return cls(path, space=space, metric=metric, options=options, generation=loaded, position=position)
 
@@ -206,8 +129,7 @@ class VectorLeg:
     def nearest(self, vector: Vector, *, k: int, condition: Filter) -> Ranked:
         """As `search`, as numbers: for callers that join many candidates before they need a memory's id."""
         live = self._live
-        found = self._nearest(live, self._query(vector), k + _TIES, condition)
-        return _ranked(live.columns, found, k)
+        return self._searcher.ranked(live, self._query(vector), k=k, condition=condition)
 
     def score(self, vector: Vector, ids: Iterable[MemoryId]) -> dict[MemoryId, float]:
         """The exact score of each of those memories that has a vector."""
@@ -218,14 +140,14 @@ class VectorLeg:
     def scores_of(self, vector: Vector, numbers: Sequence[int]) -> dict[int, float]:
         """As `score`, with ids as 128-bit integers."""
         live = self._live
-        present, slots = _compared(live, numbers)
+        present, slots = compared(live, numbers)
         scores = scores_at(live.matrix, slots, self._query(vector), self._metric)
         return dict(zip(present, scores.tolist(), strict=True))
 
     def vectors(self, ids: Iterable[MemoryId]) -> dict[MemoryId, Vector]:
         """The vectors of those memories that have one: (d,) float32, as stored at half precision."""
         live = self._live
-        present, slots = _compared(live, [wanted.int for wanted in ids])
+        present, slots = compared(live, [wanted.int for wanted in ids])
         rows = live.matrix[slots].astype(np.float32)
         return {memory_id(number): row for number, row in zip(present, rows, strict=True)}
 
@@ -268,7 +190,7 @@ class VectorLeg:
         extends the graph or lists, packs the ids. Searches and `apply` go on meanwhile.
         """
         with self._maintaining:
-            return self._compact() or self._extend_index() or self._pack_ids()
+            return self._compact() or self._index() or self._pack_ids()
 
     def verify(self) -> None:
         """Read every saved file. Raises IndexDamaged where a checksum is wrong."""
@@ -297,9 +219,9 @@ class VectorLeg:
         self._saving.acquire()
         self._saving.release()
 
-    def _seen(self, position: Position) -> _Live:
+    def _seen(self, position: Position) -> Live:
         generation = self._generation
-        return _Live(
+        return Live(
             columns=generation.snapshot,
             matrix=generation.matrix,
             ids=generation.ids,
@@ -321,117 +243,29 @@ class VectorLeg:
             raise SpaceMismatch(expected=self._space.name, actual=f"{query.shape[1]} dimensions")
         return prepared(query, self._metric)
 
-    def _nearest(self, live: _Live, query: Query, k: int, condition: Filter) -> Nearest:
-        if isinstance(condition, Everything):
-            chosen = None if live.columns.whole else Many(live.columns.comparable)
-        else:
-            chosen = select_comparable(live.columns, condition)
-        index = live.index
-        if index is not None and self._index_is_faster(index, live.columns.size, chosen, k):
-            found = self._approximate(live, index, query, k, chosen)
-            if found is not None:
-                return found
-        return self._exact(live, query, k, chosen)
-
-    def _index_is_faster(self, index: ApproximateIndex, size: int, chosen: Chosen | None, k: int) -> bool:
-        count = size if chosen is None else chosen.count
-        if count <= self._options.exact_below:
+    def _index(self) -> bool:
+        """Build or extend the graph or lists while searches use the old ones."""
+        live = self._live
+        index = self._upkeep.next_index(live.columns, live.matrix, live.index)
+        if index is None:
             return False
-        # In gathered rows: reading all rows in order takes half as long a row as gathering some.
-        exact = size / 2 if chosen is None else count
-        return index.cost(k=k, share=count / size) < exact
-
-    def _approximate(
-        self, live: _Live, index: ApproximateIndex, query: Query, k: int, chosen: Chosen | None
-    ) -> Nearest | None:
-        """What the index finds in its slots, and exact search in those behind. None where it found too few."""
-        size, covered = live.columns.size, index.size
-        mask = None if chosen is None else chosen.mask_of(size)
-        held = covered if mask is None else int(np.count_nonzero(mask[:covered]))
-        if held == 0:
-            return None
-        indexed = index.search(
-            query, k=k, chosen=None if mask is None else mask[:covered], share=held / covered
-        )
-        if len(indexed.slots) < min(k - _TIES, held):
-            return None
-        tail = np.arange(covered, size) if mask is None else covered + np.flatnonzero(mask[covered:])
-        later = nearest_among(live.matrix, tail, query, k=k, metric=self._metric)
-        return best([indexed, later], k) if len(later.slots) else indexed
-
-    def _exact(self, live: _Live, query: Query, k: int, chosen: Chosen | None) -> Nearest:
-        """The k nearest, by comparing every chosen row (None: all of them)."""
-        matrix, size = live.matrix, live.columns.size
-        match chosen:
-            case None if size == 0:
-                return NOTHING
-            case None:
-                return nearest_of_all(matrix, size, query, k=k, metric=self._metric, chosen=None)
-            case Many(mask=mask) if chosen.count * _SCAN > size:
-                return nearest_of_all(matrix, size, query, k=k, metric=self._metric, chosen=mask)
-            case Few() | Many():
-                return nearest_among(matrix, chosen.numbers(), query, k=k, metric=self._metric)
-
-    def _wanted_index(self, vectors: int) -> str | None:
-        """The kind of index that so many vectors want."""
-        match self._options.algorithm:
-            case "exact":
-                return None
-            case "auto":
-                return "hnsw" if vectors > self._options.exact_below else None
-            case "hnsw" | "ivf" as kind:
-                return kind if vectors >= _FEWEST_INDEXED else None
-
-    def _extend_index(self) -> bool:
-        live, generation = self._live, self._generation
-        kind = self._wanted_index(live.columns.vectors)
-        if kind is None or not self._is_behind(live, kind):
-            return False
-        index = self._index_over(live.columns, live.matrix, kind, live.index)
         with self._writing:
-            generation.use_index(index)
+            self._generation.use_index(index)
             self._live = self._seen(self._live.position)
-        _log.info("vector_index_extended", kind=kind, slots=index.size, path=str(self._path))
+        _log.info("vector_index_extended", kind=index.kind, slots=index.size, path=str(self._path))
         return True
 
-    def _is_behind(self, live: _Live, kind: str) -> bool:
-        index = live.index
-        if index is None or index.kind != kind:
-            return True
-        unindexed = live.columns.size - index.size
-        return unindexed > max(_TAIL, min(index.size // _TAIL_SHARE, self._options.exact_below))
-
-    def _index_over(
-        self, columns: Snapshot, matrix: Matrix, kind: str, known: ApproximateIndex | None
-    ) -> ApproximateIndex:
-        options = self._options.graph
-        if known is not None and known.kind == kind:
-            return known.extended(matrix, columns.comparable)
-        if kind == "ivf":
-            return IvfLists.build(matrix, columns.comparable, metric=self._metric, options=options)
-        return HnswGraph.build(matrix, columns.size, metric=self._metric, options=options)
-
     def _compact(self) -> bool:
-        """Write the living slots to a new generation, index it, let it catch up and take the place of this one."""
-        old, columns, matrix = self._generation, self._live.columns, self._live.matrix
-        ended = columns.size - columns.living
-        if ended < _FEWEST_INDEXED or ended * _ENDED_SHARE <= columns.size:
+        """Write the living slots to a new generation, let it catch up, and let it take the place of this one."""
+        old, live = self._generation, self._live
+        if not self._upkeep.is_due_for_compaction(live.columns):
             return False
-        new = Generation.create(
-            self._path, number=old.number + 1, metric=self._metric, dimensions=self._space.dimensions
-        )
-        taken = np.flatnonzero(columns.alive)
-        new.adopt(columns, matrix, taken)
-        new.publish()
-        new.seal_ids()
-        kind = self._wanted_index(columns.vectors)
-        if kind is not None:
-            new.use_index(self._index_over(new.snapshot, new.matrix, kind, None))
+        new, taken = self._upkeep.compacted(old, live.columns, live.matrix)
         with self._saving, self._writing:
-            new.catch_up(old, taken, columns.size)
+            new.catch_up(old, taken, live.columns.size)
             self._generation = new
             self._live = self._seen(self._live.position)
-        _log.info("vector_slots_compacted", ended=ended, living=len(taken), path=str(self._path))
+        _log.info("vector_slots_compacted", slots=live.columns.size, living=len(taken), path=str(self._path))
         return True
 
     def _pack_ids(self) -> bool:
@@ -465,46 +299,6 @@ def memory_id(number: int) -> MemoryId:
 
 def _number(action: Upsert | Remove) -> int:
     return action.memory.id.int if isinstance(action, Upsert) else action.memory_id.int
-
-
-def _compared(live: _Live, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.int64]]:
-    """Those of the memories that have a vector, and their slots."""
-    columns = live.columns
-    found = [(number, slot) for number in numbers if (slot := _slot_of(live, number)) is not None]
-    slots = np.array([slot for _, slot in found], np.int64)
-    held = columns.lives(slots) & columns.column("has_vector", slots)
-    return [number for (number, _), holds in zip(found, held.tolist(), strict=True) if holds], slots[held]
-
-
-def _slot_of(live: _Live, number: int) -> int | None:
-    slot = live.ids.find(number)
-    if slot is None or slot < live.columns.size:
-        return slot
-    # The memory was changed after this snapshot: look for the slot that it had before.
-    unchanged = AnyOf(field=Field(name="id"), values=(str(UUID(int=number)),))
-    before = select(live.columns, unchanged).numbers()
-    return int(before[0]) if len(before) else None
-
-
-def _ranked(columns: Snapshot, found: Nearest, k: int) -> Ranked:
-    high, low = columns.column("id_high", found.slots), columns.column("id_low", found.slots)
-    order = np.lexsort((low, high, -found.scores))[:k]
-    return Ranked(numbers_of(columns, found.slots[order]), found.scores[order])
-
-
-def _read_index(
-    generation: Generation, body: Mapping[str, Any], metric: Metric, options: VectorOptions
-) -> None:
-    """Use the saved graph or lists, unless the options want another kind."""
-    state, kind = generation.files.index, body["kind"]
-    if state is None or kind != ("hnsw" if options.algorithm == "auto" else options.algorithm):
-        return
-    path = generation.folder / state.name
-    if kind == "ivf":
-        index = IvfLists.read(path, body["indexed"], metric=metric, options=options.graph)
-    else:
-        index = HnswGraph.read(path, generation.matrix, metric=metric, options=options.graph)
-    generation.use_saved_index(index)
 
 
 def _check_kind(path: Path, body: Mapping[str, Any], space: Space, metric: Metric) -> None:
