@@ -10,6 +10,7 @@ from mnemata.observability.logging import get_logger
 log = get_logger("workers")
 
 _RESTART_AFTER_S = 1.0
+_CANCEL_AGAIN_AFTER_S = 0.5
 
 
 class Tasks:
@@ -22,9 +23,12 @@ class Tasks:
 
     async def stop(self) -> None:
         """Cancel every worker and wait until all have ended."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        running = set(self._tasks)
+        while running:
+            for task in running:
+                task.cancel()
+            # Until Python 3.12 asyncio.wait_for swallows a cancellation that comes with its result: say it again.
+            _, running = await asyncio.wait(running, timeout=_CANCEL_AGAIN_AFTER_S)
         self._tasks.clear()
 
 

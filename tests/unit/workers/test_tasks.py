@@ -40,3 +40,20 @@ async def test_stopping_waits_until_every_worker_has_ended() -> None:
     await asyncio.sleep(0)
     await tasks.stop()
     assert ended == ["tidy", "tidy"]
+
+
+async def test_worker_that_swallows_a_cancellation_is_stopped_all_the_same():
+    tasks, swallowed = Tasks(), asyncio.Event()
+
+    async def work():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            swallowed.set()
+        await asyncio.sleep(60)
+
+    tasks.start("deaf", work)
+    await asyncio.sleep(0)
+    await asyncio.wait_for(tasks.stop(), timeout=10)
+
+    assert swallowed.is_set()
