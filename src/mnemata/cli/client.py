@@ -37,6 +37,13 @@ class Client:
     ) -> Any:
         return await self.request("POST", path, body=body, params=params, headers=headers, patient=patient)
 
+    async def write(
+        self, path: str, body: Any, *, params: Params | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[Any, bool]:
+        """The answer to a POST, and whether searches find already what it stored. Errors as `request`."""
+        answer = await self._send("POST", path, params=_present(params), body=body, headers=headers)
+        return answer.json(), answer.headers.get("mnemata-indexed") != "false"
+
     async def delete(
         self, path: str, *, params: Params | None = None, headers: Mapping[str, str] | None = None
     ) -> Any:
@@ -60,9 +67,7 @@ class Client:
         answer = await self._send(
             method, path, params=_present(params), body=body, headers=headers, timeout=timeout
         )
-        if answer.is_success:
-            return answer.json() if answer.content else None
-        raise self._problem(answer)
+        return answer.json() if answer.content else None
 
     async def _send(self, method: str, path: str, **parts: Any) -> httpx.Response:
         body = parts.pop("body")
@@ -74,13 +79,16 @@ class Client:
             **({"content-type": "application/json"} if content else {}),
         }
         try:
-            return await self._http.request(method, path, content=content, headers=headers, **parts)
+            answer = await self._http.request(method, path, content=content, headers=headers, **parts)
         except httpx.TimeoutException as error:
             limit = self._http.timeout.read
             raise DeadlineExceeded(what=f"An answer of {self.where}", limit_s=limit) from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
             raise Unavailable(what=self.where, reason=reason.rstrip(".")) from error
+        if answer.is_success:
+            return answer
+        raise self._problem(answer)
 
     def _problem(self, answer: httpx.Response) -> ServerProblem:
         try:

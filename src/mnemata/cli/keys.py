@@ -61,14 +61,20 @@ async def revoke(
     call.output.answer({"revoked": key_id}, lambda console: console.print(f"revoked {key_id}"))
 
 
-def _print_keys(console: Console, keys: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+_TITLES = ("ID", "TENANT", "ROLE", "LABEL", "CREATED", "LAST USED", "REVOKED")
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("ID", "TENANT", "ROLE", "LABEL", "CREATED", "LAST USED", "REVOKED"):
-        table.add_column(title, no_wrap=title != "LABEL")
-    for key in keys:
-        times = [people.moment(key.get(name)) for name in ("created_at", "last_used_at", "revoked_at")]
-        table.add_row(key["id"], key["tenant"], key["role"], Text(key["label"]), *times)
-    console.print(table)
+
+def _print_keys(console: Console, keys: list[dict[str, Any]]) -> None:
+    columns = [people.Column(title=title, width=16 if title == "ID" else None) for title in _TITLES]
+    times = ("created_at", "last_used_at", "revoked_at")
+    rows = [
+        (
+            key["id"],
+            key["tenant"],
+            key["role"],
+            key["label"],
+            *(people.moment(key.get(name)) for name in times),
+        )
+        for key in keys
+    ]
+    people.print_table(console, columns, rows)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +12,16 @@ if TYPE_CHECKING:
 
 _HIT_LINES = 4
 _SIZES = ("B", "KB", "MB", "GB", "TB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """`width`: never narrower. `share`: takes what is left, in proportion."""
+
+    title: str
+    style: str = ""
+    width: int | None = None
+    share: int | None = None
 
 
 def moment(value: str | None) -> str:
@@ -111,20 +122,42 @@ def _print_indented(console: Console, text: Text, *, whole: bool) -> None:
         console.print(f"     … {amount(len(lines) - len(shown), 'line')} more", style="dim")
 
 
-def memory_table(console: Console, memories: list[Mapping[str, Any]]) -> None:
-    """A line per memory: when, whose, text, id."""
+def print_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Rows under their titles, fitted to the terminal; on a pipe bare rows, tabs between whole values."""
+    if not console.is_terminal:
+        for row in rows:
+            console.print("\t".join(one_line(cell) for cell in row), markup=False, soft_wrap=True)
+        return
     from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("WHEN", no_wrap=True, style="cyan")
-    table.add_column("WHOSE", style="magenta", overflow="ellipsis", no_wrap=True, max_width=28)
-    table.add_column("MEMORY", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("ID", no_wrap=True, style="dim")
     from rich.text import Text
 
-    for memory in memories:
-        table.add_row(when(memory), Text(whose(memory)), Text(one_line(memory["content"])), memory["id"])
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(
+            column.title,
+            style=column.style,
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=column.share,
+            min_width=column.width,
+        )
+    for row in rows:
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     console.print(table)
+
+
+_MEMORY_COLUMNS = (
+    Column(title="WHEN", style="cyan", width=16),
+    Column(title="WHOSE", style="magenta", width=12),
+    Column(title="MEMORY", share=1),
+    Column(title="ID", style="dim", width=36),
+)
+
+
+def memory_table(console: Console, memories: Iterable[Mapping[str, Any]]) -> None:
+    """A line per memory: when, whose, text, id."""
+    rows = [(when(memory), whose(memory), memory["content"], memory["id"]) for memory in memories]
+    print_table(console, _MEMORY_COLUMNS, rows)
 
 
 def print_memory(console: Console, memory: Mapping[str, Any]) -> None:

@@ -156,18 +156,22 @@ def _say_what_was_missing(call: Call, answer: dict[str, Any]) -> None:
         call.output.warn(f"answered without: {', '.join(answer['degraded'])} (see `mnemata status`)")
 
 
-def _print_history(console: Console, versions: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+_HISTORY_COLUMNS = (
+    people.Column(title="VERSION"),
+    people.Column(title="OPERATION"),
+    people.Column(title="RECORDED", width=16),
+    people.Column(title="MEMORY", share=1),
+)
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("VERSION", "OPERATION", "RECORDED"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("MEMORY", overflow="ellipsis", no_wrap=True, ratio=1)
-    for version in versions:
-        memory = version["memory"]
-        recorded = people.moment(version["recorded_at"])
-        table.add_row(
-            str(memory["version"]), version["operation"], recorded, Text(people.one_line(memory["content"]))
+
+def _print_history(console: Console, versions: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            str(version["memory"]["version"]),
+            version["operation"],
+            people.moment(version["recorded_at"]),
+            version["memory"]["content"],
         )
-    console.print(table)
+        for version in versions
+    ]
+    people.print_table(console, _HISTORY_COLUMNS, rows)

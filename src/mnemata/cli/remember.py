@@ -81,6 +81,7 @@ async def add(
     }
     draft = {name: value for name, value in fields.items() if value is not None}
     async with connected(call) as client:
-        memory = await client.post("/v1/memories", draft, params={"wait_for": wait_for(wait)})
+        memory, findable = await client.write("/v1/memories", draft, params={"wait_for": wait_for(wait)})
     call.output.answer(memory, lambda console: console.print(memory["id"]))
-    call.output.note("stored" if memory["version"] == 1 else f"stored as version {memory['version']}")
+    stored = "stored" if memory["version"] == 1 else f"stored as version {memory['version']}"
+    call.output.note(stored if findable or not wait else f"{stored}; searches find it in a moment")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from mnemata.cli import people
 from mnemata.cli.call import Call
 
 if TYPE_CHECKING:
@@ -85,18 +86,20 @@ def _rows(call: Call) -> Iterator[dict[str, Any]]:
         }
 
 
-def _print(console: Console, rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
+_TITLES = ("SETTING", "VALUE", "SOURCE", "ENVIRONMENT")
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("SETTING", "VALUE", "SOURCE", "ENVIRONMENT"):
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        value = "" if row["value"] is None else f"{row['value']} {row['unit']}".rstrip()
-        style = "" if row["source"] == "default" else "bold"
-        table.add_row(row["name"], Text(value), row["source"], row["environment"], style=style)
-    console.print(table)
+
+def _print(console: Console, rows: list[dict[str, Any]]) -> None:
+    cells = [
+        (
+            row["name"],
+            "" if row["value"] is None else f"{row['value']} {row['unit']}",
+            row["source"],
+            row["environment"],
+        )
+        for row in rows
+    ]
+    people.print_table(console, [people.Column(title=title) for title in _TITLES], cells)
 
 
 def _value(section: Any, path: tuple[str, ...]) -> Any:

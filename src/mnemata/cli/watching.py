@@ -28,6 +28,23 @@ async def watched(client: Client, output: Output, path: str, body: Any, *, title
             work.cancel()
 
 
+async def until_findable(client: Client, output: Output) -> None:
+    """Return when the index has applied what was written, with a bar; a key that may not see the feed gets a note."""
+    with bar(output, "indexing", "memories") as shown:
+        at_first = 0
+        while True:
+            feed = (await client.get("/v1/status")).get("feed")
+            if feed is None:
+                output.note("stored; the index follows: searches find all of it in a while")
+                return
+            waiting = int(feed["changes_waiting"])
+            at_first = max(at_first, waiting)
+            shown.at(at_first - waiting, at_first, counted=at_first - waiting)
+            if waiting == 0:
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+
 async def _how_far(client: Client, part: str) -> tuple[int, int | None]:
     try:
         report = await client.get("/v1/status")

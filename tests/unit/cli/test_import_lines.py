@@ -1,5 +1,6 @@
 import gzip
 import json
+from itertools import accumulate
 
 import pytest
 
@@ -9,8 +10,9 @@ from mnemata.domain.errors import InvalidField
 
 
 def read(*files):
-    positions = []
-    return list(lines.read([str(file) for file in files], positions.append)), positions
+    """The items, and how many bytes had been read when each of them came."""
+    found = list(lines.read([str(file) for file in files]))
+    return [item for item, _ in found], list(accumulate(count for _, count in found))
 
 
 def test_every_line_comes_with_its_place(tmp_path):

@@ -59,7 +59,7 @@ async def send(server, memories, *, batch_size=10, in_flight=4):
             ids=SequentialIds(),
             batch_size=batch_size,
             in_flight=in_flight,
-            wait_for="index",
+            wait=True,
             progress=lambda _: None,
         )
         try:

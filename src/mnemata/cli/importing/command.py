@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,6 @@ import typer
 from mnemata.cli import people
 from mnemata.cli.call import Call
 from mnemata.cli.exits import ExitCode
-from mnemata.cli.options import wait_for
 from mnemata.cli.progress import Bar, bar
 
 if TYPE_CHECKING:
@@ -81,6 +80,7 @@ async def import_files(
     from mnemata.cli.connection import connected
     from mnemata.cli.importing.lines import files_of
     from mnemata.cli.importing.mapping import PLAIN, with_options
+    from mnemata.cli.watching import until_findable
 
     names = files_of(files)
     with_options(PLAIN, mapping or [])  # refused here, before anything is opened
@@ -90,13 +90,13 @@ async def import_files(
                 client,
                 names,
                 shown,
-                preset=preset,
-                options=mapping or [],
+                lambda first: _field_map(first, preset, mapping or [], call),
                 batch_size=batch_size,
                 in_flight=in_flight,
                 wait=wait,
-                call=call,
             )
+        if wait and not report.findable:
+            await until_findable(client, call.output)
     _tell(call, report, errors)
     if report.refused:
         raise typer.Exit(ExitCode.INVALID)
@@ -106,34 +106,27 @@ async def _send_all(
     client: Client,
     names: list[str],
     shown: Bar,
+    chosen: Callable[[Line], FieldMap],
     *,
-    preset: PresetName,
-    options: list[str],
     batch_size: int,
     in_flight: int,
     wait: bool,
-    call: Call,
 ) -> Report:
     from mnemata.cli.importing import lines
     from mnemata.cli.importing.sender import Sender
     from mnemata.domain.ids import Uuid7Factory
 
-    began, total, position = time.monotonic(), lines.total_bytes(names), 0
-
-    def consumed(count: int) -> None:
-        nonlocal position
-        position = count
-
+    began, total = time.monotonic(), lines.total_bytes(names)
     sender = Sender(
         client,
         ids=Uuid7Factory(),
         batch_size=batch_size,
         in_flight=in_flight,
-        wait_for=wait_for(wait),
-        progress=lambda report: shown.at(position, total, counted=report.counted),
+        wait=wait,
+        progress=lambda report: shown.at(report.bytes_read, total, counted=report.counted),
     )
     try:
-        await _feed(sender, lines.read(names, consumed), preset=preset, options=options, call=call)
+        await _feed(sender, lines.read(names), chosen)
         await sender.finish()
     finally:
         sender.stop()
@@ -142,21 +135,20 @@ async def _send_all(
 
 
 async def _feed(
-    sender: Sender, source: Iterator[Line | Refused], *, preset: PresetName, options: list[str], call: Call
+    sender: Sender, source: Iterator[tuple[Line | Refused, int]], chosen: Callable[[Line], FieldMap]
 ) -> None:
     """Every line to the sender, mapped; lines that cannot be read go to the report."""
     from mnemata.cli.importing.lines import Refused
 
-    chosen: FieldMap | None = None
+    field_map: FieldMap | None = None
     # Reading and unzipping leave the event loop, in pieces large enough not to be felt.
     while piece := await asyncio.to_thread(lambda: list(itertools.islice(source, _READ_AT_ONCE))):
-        for item in piece:
+        for item, bytes_read in piece:
             if isinstance(item, Refused):
-                sender.report.refused.append(item)
+                sender.refuse(item, bytes_read)
                 continue
-            chosen = chosen or _field_map(item, preset, options, call)
-            memory = chosen.memory(item.value)
-            await sender.add(item.place, memory, len(str(memory.get("content", ""))) + 256)
+            field_map = field_map or chosen(item)
+            await sender.add(item.place, field_map.memory(item.value), bytes_read)
 
 
 def _field_map(first: Line, preset: PresetName, options: list[str], call: Call) -> FieldMap:

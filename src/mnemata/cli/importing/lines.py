@@ -55,17 +55,16 @@ def total_bytes(files: Sequence[str]) -> int | None:
     return None if STDIN in files else sum(Path(name).stat().st_size for name in files)
 
 
-def read(files: Sequence[str], consumed: Callable[[int], None]) -> Iterator[Line | Refused]:
-    """Every line that is not blank, in order; `consumed` is told how many bytes of all files have been read."""
-    done = 0
+def read(files: Sequence[str]) -> Iterator[tuple[Line | Refused, int]]:
+    """Every line that is not blank, in order, with how many bytes of the files were read to have it."""
     for name in files:
         with _opened(name) as (text, position):
+            before = 0
             for number, data in enumerate(_bounded_lines(text), start=1):
-                place = Place(file=name, line=number)
                 if data.strip():
-                    yield _parsed(place, data)
-                    consumed(done + position())
-            done += position()
+                    after = position()
+                    yield _parsed(Place(file=name, line=number), data), after - before
+                    before = after
 
 
 def _file_of(name: str) -> str:
