@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import textwrap
+from collections.abc import Callable, Iterator
 
 import psutil
 import psycopg
@@ -314,32 +315,54 @@ async def test_a_missing_program_is_refused_with_the_remedy(database_url, clock,
         await backup(database_url, backup_path, tools=PostgresTools(folder=tmp_path), clock=clock)
 
 
-async def test_a_backup_by_an_owner_under_row_level_security_has_every_tenants_rows(
-    *, embedded_postgres, database, database_url, remember, tools, clock, backup_path, empty_url
-):
-    await remember(database, "one", "two")
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO tenants (id) VALUES ('another')")
-        connection.execute("DROP ROLE IF EXISTS plain_owner")
-        connection.execute("CREATE ROLE plain_owner LOGIN")
-        try:
-            connection.execute("GRANT mnemata_tenant, mnemata_platform TO plain_owner")
+@pytest.fixture
+def plain_owner(embedded_postgres) -> Iterator[str]:
+    """A login that is a member of our roles and owns what it is given; it may make no roles."""
+    name = "plain_owner"
+    with psycopg.connect(embedded_postgres.url_of("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN")
+        connection.execute(f"GRANT mnemata_tenant, mnemata_platform TO {name}")
+        yield name
+        # What it owned has gone with the databases.
+        connection.execute(f"DROP OWNED BY {name}")
+        connection.execute(f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def owned(plain_owner, embedded_postgres) -> Iterator[Callable[[str], str]]:
+    """Gives a whole database to the plain owner; the URL with which it logs in."""
+
+    def give(url: str) -> str:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f'ALTER DATABASE "{connection.info.dbname}" OWNER TO {plain_owner}')
             for (table,) in connection.execute(
                 "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
             ).fetchall():
-                connection.execute(f'ALTER TABLE "{table}" OWNER TO plain_owner')
-            url = database_url.replace("postgresql://postgres@", "postgresql://plain_owner@")
-            made = await backup(url, backup_path, tools=tools, clock=clock)
-            assert made.manifest.facts.tables["tenants"] == 2
-            assert made.manifest.memories == 2
-            await restore(backup_path, empty_url, tools=tools)
-            with psycopg.connect(empty_url) as restored:
-                assert restored.execute("SELECT count(*) FROM memories").fetchone() == (2,)
-                assert restored.execute("SELECT count(*) FROM tenants").fetchone() == (2,)
-        finally:
-            connection.execute("REASSIGN OWNED BY plain_owner TO CURRENT_USER")
-            connection.execute("DROP OWNED BY plain_owner")
-            connection.execute("DROP ROLE plain_owner")
+                connection.execute(f'ALTER TABLE "{table}" OWNER TO {plain_owner}')
+            given.append(url)
+        return url.replace("postgresql://postgres@", f"postgresql://{plain_owner}@")
+
+    given: list[str] = []
+    yield give
+    for url in given:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"REASSIGN OWNED BY {plain_owner} TO postgres")
+            connection.execute(f"DROP OWNED BY {plain_owner}")
+
+
+async def test_an_owner_under_row_level_security_backs_up_and_restores_every_tenants_rows(
+    *, database, database_url, remember, tools, clock, backup_path, empty_url, owned, tables_of
+):
+    await remember(database, "one", "two")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("INSERT INTO tenants (id) VALUES ('another')")
+    made = await backup(owned(database_url), backup_path, tools=tools, clock=clock)
+    assert made.manifest.facts.tables["tenants"] == 2
+    assert made.manifest.memories == 2
+    await restore(backup_path, owned(empty_url), tools=tools)
+    before, after = tables_of(database_url), tables_of(empty_url)
+    for table in before.keys() - BEGUN_ANEW:
+        assert after[table] == before[table], table
 
 
 def test_a_password_is_not_on_the_command_line():

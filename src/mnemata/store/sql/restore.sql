@@ -1,22 +1,18 @@
 -- name: make_roles
--- Makes the roles that the dump grants rights to: roles belong to the server, so that no dump carries them.
+-- Makes the roles that the dump grants rights to, where they are missing: roles belong to the server, so that no dump
+-- carries them. A login that may not make them gets by when they are there and it is a member.
 DO $$
+DECLARE
+    wanted text;
 BEGIN
-    CREATE ROLE mnemata_tenant NOLOGIN;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
-END $$;
-
-DO $$
-BEGIN
-    CREATE ROLE mnemata_platform NOLOGIN;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
-END $$;
-
-DO $$
-BEGIN
-    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-        EXECUTE format('GRANT mnemata_tenant, mnemata_platform TO %I', current_user);
-    END IF;
+    FOREACH wanted IN ARRAY ARRAY['mnemata_tenant', 'mnemata_platform'] LOOP
+        IF to_regrole(wanted) IS NULL THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+        END IF;
+        IF NOT pg_has_role(current_user, wanted, 'MEMBER') THEN
+            EXECUTE format('GRANT %I TO %I', wanted, current_user);
+        END IF;
+    END LOOP;
 END $$
 
 -- name: settle
