@@ -33,17 +33,12 @@ def plan(
 ) -> Query:
     """The checked Query; its filter is the typed operators and `condition` together.
 
-    A query without words is allowed where a filter or an exclusion narrows it. Raises InvalidQuery, InvalidField
-    or TooLarge, naming the field of the request.
+    A query without words is allowed where a filter narrows it: it asks for a listing. Raises InvalidQuery,
+    InvalidField or TooLarge, naming the field of the request.
     """
     parsed = _parsed(text)
     narrowed = both(parsed.filter, condition)
-    if parsed.words.empty and not parsed.words.excluded and isinstance(narrowed, Everything):
-        raise InvalidQuery(
-            field="query",
-            reason="has no words to look for",
-            remedy="Type some words or a filter, or list memories with GET /v1/memories",
-        )
+    _check_asks(parsed, narrowed)
     _check_between("limit", limit, 1, MAX_LIMIT)
     _check_between("offset", offset, 0, MAX_WINDOW - limit)
     _check_between("context", context, 0, MAX_CONTEXT)
@@ -73,6 +68,24 @@ def _parsed(text: str) -> ParsedText:
     except InvalidField as error:
         raise InvalidQuery(field="query", reason=error.reason, remedy=error.remedy) from None
     return parse_query(text)
+
+
+def _check_asks(parsed: ParsedText, narrowed: Filter) -> None:
+    if not parsed.words.empty:
+        return
+    if parsed.words.excluded:
+        # A listing has no words to compare with: left unsaid, the exclusion would be ignored.
+        raise InvalidQuery(
+            field="query",
+            reason="only says which words must not stand there",
+            remedy="Add a word, a phrase or a prefix to look for",
+        )
+    if isinstance(narrowed, Everything):
+        raise InvalidQuery(
+            field="query",
+            reason="has no words to look for",
+            remedy="Type some words or a filter, or list memories with GET /v1/memories",
+        )
 
 
 def _mode(name: str) -> Mode:

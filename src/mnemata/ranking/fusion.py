@@ -12,7 +12,9 @@ from mnemata.domain.query import Candidate, Explanation, Leg
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convex:
-    """`(1 - w) * lexical + w * vector`, each score as a share of its leg's best (Bruch et al. 2023, section 3.2).
+    """`(1 - w) * lexical + w * vector`, each score as a share of its leg's best.
+
+    A convex combination with a theoretical minimum (Bruch, Gai & Ingber 2023).
 
     Zero is the floor of both legs: no word matches, no likeness. So the order of two memories depends neither on how
     many candidates were asked for nor on the poorest of them, and pages stay the same however deep one reads.

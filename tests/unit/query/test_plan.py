@@ -45,9 +45,14 @@ def test_query_of_nothing_is_refused_with_the_listing_as_remedy(text):
         plan(text)
 
 
-@pytest.mark.parametrize("text", ["tag:work", "-draft"])
-def test_query_that_only_narrows_is_allowed(text):
-    assert plan(text).words.empty
+def test_query_of_operators_alone_is_allowed():
+    assert plan("tag:work").words.empty
+
+
+@pytest.mark.parametrize("text", ["-draft", 'tag:work -"two words"'])
+def test_exclusions_alone_are_refused_rather_than_ignored(text):
+    with pytest.raises(InvalidQuery, match="must not stand there"):
+        plan(text)
 
 
 def test_filter_alone_is_allowed():
