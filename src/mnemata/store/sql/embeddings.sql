@@ -1,10 +1,13 @@
 -- name: get
--- Reads vectors by tenant and key: the keys stand packed in one parameter, 32 bytes each.
+-- Reads vectors by tenant and key: the keys stand packed in one parameter, 32 bytes each. They are unpacked first:
+-- under row-level security a condition that unpacks could not use the index.
+WITH asked AS MATERIALIZED (
+    SELECT a.tenant, substring(%(keys)s::bytea FROM (a.place::int - 1) * 32 + 1 FOR 32) AS key
+    FROM unnest(%(tenants)s::text[]) WITH ORDINALITY AS a (tenant, place)
+)
 SELECT e.tenant, e.key, e.vector
-FROM unnest(%(tenants)s::text[]) WITH ORDINALITY AS asked (tenant, place)
-JOIN embeddings AS e
-    ON e.tenant = asked.tenant AND e.space = %(space)s
-    AND e.key = substring(%(keys)s::bytea FROM (asked.place::int - 1) * 32 + 1 FOR 32)
+FROM asked AS a
+JOIN embeddings AS e ON e.tenant = a.tenant AND e.space = %(space)s AND e.key = a.key
 
 -- name: put
 -- Keeps vectors under their keys: keys and vectors stand packed, 32 and 4 x dimensions bytes each.
@@ -19,14 +22,17 @@ ORDER BY given.tenant, key
 ON CONFLICT DO NOTHING
 
 -- name: missing
--- Reads memories behind an id that are neither deleted nor superseded and have no vector in the space.
+-- Reads memories behind an id that are neither deleted nor superseded and have no vector in the space. One look-up each:
+-- a join would read all vectors.
 SELECT {columns}
 FROM memories AS m
-WHERE m.id > %(after)s::uuid AND m.deleted_at IS NULL AND m.superseded_by IS NULL
-  AND NOT EXISTS (
-      SELECT FROM embeddings AS e
-      WHERE e.tenant = m.tenant AND e.space = %(space)s AND e.key = m.embedding_key
-  )
+LEFT JOIN LATERAL (
+    SELECT true AS there
+    FROM embeddings AS e
+    WHERE e.tenant = m.tenant AND e.space = %(space)s AND e.key = m.embedding_key
+    LIMIT 1
+) AS e ON true
+WHERE m.id > %(after)s::uuid AND m.deleted_at IS NULL AND m.superseded_by IS NULL AND e.there IS NULL
 ORDER BY m.id
 LIMIT %(limit)s
 
