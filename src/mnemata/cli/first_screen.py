@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnemata import __version__
@@ -57,8 +61,24 @@ def _keys(settings: Settings) -> str:
 def _next_commands(settings: Settings, url: str) -> list[str]:
     key = ' -H "Authorization: Bearer mk_..."' if settings.auth_required else ""
     body = '{"content": "Ana prefers the window seat", "user_id": "ana"}'
+    program = _program(settings)
     return [
-        'mnemata add "Ana prefers the window seat" --user ana',
-        'mnemata search "where does Ana like to sit?"',
+        f'{program} add "Ana prefers the window seat" --user ana',
+        f'{program} search "where does Ana like to sit?"',
         f"curl {url}/v1/memories{key} -H 'Content-Type: application/json' -d '{body}'",
     ]
+
+
+def _program(settings: Settings) -> str:
+    """How another terminal calls this command line on this data folder."""
+    from mnemata.settings import default_data_dir
+
+    here = Path(sys.argv[0])
+    if here.name == "__main__.py":
+        program = "python -m mnemata"
+    else:
+        found = shutil.which(here.name)
+        on_path = found is not None and Path(found).resolve() == here.resolve()
+        program = here.name if on_path else str(here)
+    moved = settings.data_dir != default_data_dir()
+    return f"{program} --data-dir {shlex.quote(str(settings.data_dir))}" if moved else program

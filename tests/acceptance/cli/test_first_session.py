@@ -125,7 +125,7 @@ def test_first_screen_says_where_it_is_what_it_runs_on_and_what_to_try(command, 
         "PostgreSQL",
         "hashing",
         "0 memories",
-        "mnemata add",
+        " add ",
         "/docs",
         "curl",
     ):
