@@ -243,6 +243,27 @@ def test_a_second_process_is_refused_with_the_pid_of_the_first(tmp_path):
         EmbeddedPostgres.start(tmp_path, metrics=Metrics()).stop()
 
 
+def test_a_program_that_ends_by_an_exception_leaves_no_server(tmp_path):
+    script = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        from mnemata.observability.metrics import Metrics
+        from mnemata.store.embedded import EmbeddedPostgres
+        print(EmbeddedPostgres.start(Path(sys.argv[1]), metrics=Metrics()).pid, file=sys.stderr)
+        raise SystemExit(3)
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert not psutil.pid_exists(int(done.stderr.split()[0]))
+    assert not (tmp_path / "postgres" / "18" / "postmaster.pid").exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv")
 def test_a_plain_user_can_start_a_server():
     with tempfile.TemporaryDirectory(prefix="mnemata-plain-") as folder:

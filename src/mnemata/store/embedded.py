@@ -7,6 +7,7 @@ than that package gives: its start gives up on a recovery of more than ten secon
 from __future__ import annotations
 
 import asyncio
+import atexit
 import signal
 import threading
 import time
@@ -67,6 +68,8 @@ class EmbeddedPostgres:
         except BaseException:
             postmaster.stop(_STOP_TIMEOUT_S)
             raise
+        # A program that ends without `stop`, by an exception, leaves no server behind either.
+        atexit.register(server.stop)
         metrics.storage_full.set(guard.full)
         took_ms = round((time.perf_counter() - started) * 1_000)
         log.info("embedded_postgres_started", pid=postmaster.pid, took_ms=took_ms)
@@ -101,6 +104,7 @@ class EmbeddedPostgres:
             if self._stopped:
                 return
             self._stopped = True
+            atexit.unregister(self.stop)
             self._postmaster.stop(timeout_s)
             log.info("embedded_postgres_stopped")
 
