@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -655,6 +657,23 @@ async def test_flushed_position_and_data_are_there_after_reopening(opener, tmp_p
     await again.close()
 
 
+def copy_at_one_moment(source: Path, target: Path) -> None:
+    """Copy the files as no background work changed them meanwhile."""
+    while True:
+        shutil.rmtree(target, ignore_errors=True)
+        with suppress(shutil.Error, FileNotFoundError):
+            before = listing(source)
+            shutil.copytree(source, target)
+            if listing(source) == before:
+                return
+        time.sleep(0.05)
+
+
+def listing(folder: Path) -> list[tuple[str, int, int]]:
+    found = [(path, path.stat()) for path in sorted(folder.rglob("*"))]
+    return [(str(path), status.st_size, status.st_mtime_ns) for path, status in found]
+
+
 @pytest.mark.parametrize("flushed", [0, 1, 2, 3])
 async def test_crash_resumes_from_the_durable_position_and_replay_gives_the_same(
     opener, tmp_path, make, flushed
@@ -667,7 +686,7 @@ async def test_crash_resumes_from_the_durable_position_and_replay_gives_the_same
         if n + 1 == flushed:
             await crashing.flush()
     # What a crash leaves: the files as they are, nothing that only memory holds.
-    shutil.copytree(tmp_path / "live", tmp_path / "crashed")
+    copy_at_one_moment(tmp_path / "live", tmp_path / "crashed")
     expected = await everything_it_says(crashing)
     await crashing.close()
 

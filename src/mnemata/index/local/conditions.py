@@ -127,8 +127,9 @@ def _range(schema: tantivy.Schema, condition: Range) -> Query:
         _TANTIVY_TYPES[condition.field.type],
         low,
         high,
-        include_lower=condition.include_low,
-        include_upper=condition.include_high,
+        # Tantivy refuses an open end that is called exclusive.
+        include_lower=condition.include_low or low is None,
+        include_upper=condition.include_high or high is None,
     )
 
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +16,7 @@ from mnemata.domain.query import Leg
 from mnemata.domain.vector import Space
 from mnemata.index.local.folders import Folders
 from mnemata.index.local.generation import GenerationClosed, IndexGeneration
+from mnemata.index.local.keeper import Keeper
 from mnemata.index.local.manifest import Identity
 from mnemata.index.local.options import LocalOptions
 from mnemata.index.local.partition import Partition
@@ -49,15 +47,12 @@ class LocalIndex:
         self._options = options
         self._folders = Folders(root, options=options)
         self._searching = ThreadPoolExecutor(options.threads, thread_name_prefix="index-search")
-        # Writes have a lane of their own: a fold must not wait for searches, nor a search for a fold.
+        # Writes have a lane of their own: they wait for no search.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="index-write")
-        self._keeping = ThreadPoolExecutor(1, thread_name_prefix="index-keep")
         self._generation: IndexGeneration | None = None
         self._staged: LocalIndex | None = None
         self._lane = asyncio.Lock()
-        self._keeper: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
-        self._stopping = False
+        self._keeper = Keeper(self._opened, options=options)
 
     @property
     def space(self) -> Space:
@@ -65,17 +60,17 @@ class LocalIndex:
 
     async def open(self) -> Position:
         self._generation = await self._run(self._writing, lambda: self._folders.open_current(self._identity))
-        self._keeper = asyncio.create_task(self._keep())
+        self._keeper.start()
         return self._generation.position
 
     async def apply(self, actions: Sequence[Action], *, position: Position) -> None:
         async with self._lane:
             full = await self._run(self._writing, lambda: self._opened().apply(actions, position=position))
         if full:
-            self._wake.set()
+            self._keeper.wake()
 
     async def flush(self) -> None:
-        await self._run(self._keeping, lambda: self._opened().save())
+        await asyncio.to_thread(self._newest, IndexGeneration.save)
 
     async def search(self, query: IndexQuery) -> Legs:
         if query.vector is not None and query.vector.shape != (self.space.dimensions,):
@@ -91,7 +86,7 @@ class LocalIndex:
         return await self._ask(tenant, lambda partition: partition.matching(condition, Leg(leg)), nothing)
 
     async def statistics(self, tenant: TenantId | None = None) -> IndexStatistics:
-        return await self._run(self._keeping, lambda: of_generation(self._opened(), tenant))
+        return await asyncio.to_thread(lambda: of_generation(self._opened(), tenant))
 
     async def stage(self, *, space: Space | None = None) -> LocalIndex:
         """As SearchIndex.stage; for vectors of another space where one is given."""
@@ -99,10 +94,8 @@ class LocalIndex:
         staged = LocalIndex(
             self._root, epoch=self._identity.epoch, space=space or self.space, options=self._options
         )
-        staged._generation = await self._run(
-            self._keeping, lambda: self._folders.new_generation(staged._identity)
-        )
-        staged._keeper = asyncio.create_task(staged._keep())
+        staged._generation = await asyncio.to_thread(lambda: self._folders.new_generation(staged._identity))
+        staged._keeper.start()
         self._staged = staged
         return staged
 
@@ -113,17 +106,17 @@ class LocalIndex:
         await staged.flush()
         async with self._lane:
             old, new = self._opened(), await staged.hand_over()
-            await self._run(self._keeping, lambda: self._folders.point_to(new))
+            await asyncio.to_thread(self._switch_to, new)
             self._generation, self._identity, self._staged = new, new.identity, None
-        await self._run(self._keeping, old.drop)
+        await asyncio.to_thread(old.drop)
         log.info("index_adopted", generation=new.folder.name, position=str(new.position))
 
     async def hand_over(self) -> IndexGeneration:
         """Stop everything and give the generation away: this index is closed then."""
-        await self._stop_keeping()
+        await self._keeper.stop()
         async with self._lane:
             generation, self._generation = self._opened(), None
-        for pool in (self._writing, self._keeping, self._searching):
+        for pool in (self._writing, self._searching):
             await asyncio.to_thread(pool.shutdown)
         return generation
 
@@ -137,56 +130,35 @@ class LocalIndex:
         self, tenant: TenantId, question: Callable[[Partition], Answer], nothing: Answer
     ) -> Answer:
         """Ask the tenant's partition, in a thread that searches; `nothing` where the tenant has none."""
-        return await self._run(self._searching, lambda: self._asked(tenant, question, nothing))
 
-    def _asked(self, tenant: TenantId, question: Callable[[Partition], Answer], nothing: Answer) -> Answer:
+        def ask(generation: IndexGeneration) -> Answer:
+            with generation.using(tenant) as partition:
+                return nothing if partition is None else question(partition)
+
+        return await self._run(self._searching, lambda: self._newest(ask))
+
+    def _newest(self, ask: Callable[[IndexGeneration], Answer]) -> Answer:
+        """Ask the generation in use; again, where another was adopted in this very moment."""
         while True:
             generation = self._opened()
             try:
-                with generation.using(tenant) as partition:
-                    return nothing if partition is None else question(partition)
+                return ask(generation)
             except GenerationClosed:
-                # Another generation was adopted in this very moment: ask that one.
                 if self._generation is generation:
                     raise _not_open() from None
 
-    async def _keep(self) -> None:
-        """Fold, save and compact in the background, until the index is closed."""
-        saved_at = time.monotonic()
-        while not self._stopping:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._options.fold_interval_s)
-            everything = not self._wake.is_set()
-            self._wake.clear()
-            save = time.monotonic() - saved_at >= self._options.save_interval_s
-            try:
-                await self._run(self._keeping, partial(self._keep_once, everything=everything, save=save))
-            except (MnemataError, OSError) as error:
-                # The changes stay in memory and in the feed; the next round tries again.
-                log.warning("index_not_folded", error=type(error).__name__, exc_info=True)
-            saved_at = time.monotonic() if save else saved_at
-
-    def _keep_once(self, *, everything: bool, save: bool) -> None:
-        generation = self._opened()
-        with suppress(GenerationClosed):
-            generation.fold(everything=everything)
-            if save:
-                generation.save()
-                generation.maintain()
+    def _switch_to(self, new: IndexGeneration) -> None:
+        try:
+            self._folders.point_to(new)
+        except BaseException:
+            new.drop()
+            raise
 
     async def _drop_staged(self) -> None:
         staged, self._staged = self._staged, None
         if staged is not None:
             generation = await staged.hand_over()
             await asyncio.to_thread(generation.drop)
-
-    async def _stop_keeping(self) -> None:
-        """Let the round in progress end. Not by cancelling, which a wait that ends at that moment swallows."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            self._stopping = True
-            self._wake.set()
-            await keeper
 
     def _opened(self) -> IndexGeneration:
         if self._generation is None:
@@ -205,6 +177,9 @@ class LocalIndex:
 def _save_and_close(generation: IndexGeneration) -> None:
     try:
         generation.save()
+    except MnemataError as error:
+        # Closing must not fail: what is not on disk is in the feed.
+        log.warning("index_not_saved", error=error.code, exc_info=True)
     finally:
         generation.close()
 

@@ -129,14 +129,19 @@ class IndexGeneration:
             with self.using(tenant) as partition:
                 if partition is not None and (everything or partition.lexical.wants_folding):
                     partition.lexical.fold()
+                    partition.lexical.rest()
 
-    def maintain(self) -> None:
-        """Compact and index in the background, and close partitions that were not used for long."""
+    def maintain(self) -> bool:
+        """One round of what makes searches faster and files smaller; whether there may be more to do.
+
+        Then partitions that were not used for long are closed.
+        """
+        more = False
         for tenant in self._opened():
             with self.using(tenant) as partition:
-                if partition is not None:
-                    partition.maintain()
+                more |= partition is not None and partition.maintain()
         self._close_surplus()
+        return more
 
     def close(self) -> None:
         """Wait for running calls, then close. What was not saved is lost: the feed has it."""

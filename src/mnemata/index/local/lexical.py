@@ -12,7 +12,8 @@ from mnemata.domain.filter import Filter
 from mnemata.index.local.document import TEXT_FIELDS, analysed
 from mnemata.index.local.fresh import FreshView
 from mnemata.index.local.lexical_view import LexicalView
-from mnemata.index.local.main_segment import MainStore, Scored
+from mnemata.index.local.main_segment import MainStore
+from mnemata.index.local.objects import Ranked
 from mnemata.index.local.words import AnalysedWords, Constraints
 from mnemata.index.protocol import Action, Upsert
 
@@ -35,6 +36,7 @@ class LexicalLeg:
         self._position = self._store.position
         self._swap = threading.Lock()
         self._folding = threading.Lock()
+        self._busy = False
 
     @property
     def position(self) -> Position:
@@ -61,6 +63,7 @@ class LexicalLeg:
     def apply(self, actions: Sequence[Action], *, position: Position) -> None:
         """Apply in order; on return searches see the actions. Many at once go to disk at once."""
         if len(actions) > self._fold_changes:
+            self._busy = True
             self._fold([_plain(action) for action in actions], position)
             return
         changes = [
@@ -77,6 +80,12 @@ class LexicalLeg:
         if self.unfolded or self._position > self._store.position:
             self._fold([], None)
 
+    def rest(self) -> None:
+        """`settle`, unless many changes came since this was called last: more are likely to come."""
+        busy, self._busy = self._busy, False
+        if not busy:
+            self.settle()
+
     def settle(self) -> None:
         """Let merges end and give the writer's memory back; searches then see the merged segments."""
         with self._folding:
@@ -85,7 +94,7 @@ class LexicalLeg:
 
     def search(
         self, words: AnalysedWords, condition: Filter, *, depth: int, count: bool
-    ) -> tuple[list[Scored], int]:
+    ) -> tuple[list[Ranked], int]:
         return self._view.search(words, condition, depth=depth, count=count)
 
     def matching(self, condition: Filter, constraints: Constraints = _NO_CONSTRAINTS) -> frozenset[int]:

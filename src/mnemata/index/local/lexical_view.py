@@ -19,7 +19,8 @@ from mnemata.index.local import bm25, document
 from mnemata.index.local.conditions import all_of, any_of, compiled, starting_with
 from mnemata.index.local.document import IndexedMemory
 from mnemata.index.local.fresh import FreshView, satisfies
-from mnemata.index.local.main_segment import MainSegment, Scored
+from mnemata.index.local.main_segment import MainSegment
+from mnemata.index.local.objects import Ranked
 from mnemata.index.local.words import AnalysedWords, Constraints, ScoredTerm
 from mnemata.index.weights import CONTENT, FIELD_WEIGHTS, MAX_PREFIX_TERMS, MAX_TERMS
 
@@ -30,6 +31,7 @@ class FoundTerm:
 
     term: ScoredTerm
     in_main: int
+    query: Query
     fresh: Sequence[IndexedMemory]
 
 
@@ -72,19 +74,19 @@ class LexicalView:
 
     def search(
         self, words: AnalysedWords, condition: Filter, *, depth: int, count: bool
-    ) -> tuple[list[Scored], int]:
+    ) -> tuple[list[Ranked], int]:
         """The best memories, ties by memory id, and how many memories match (0 where they are not counted).
 
         Of a query with more than MAX_TERMS distinct words the rarest ones are scored. Among equal scores at the
         very edge of `depth` the order of indexing decides which are in.
         """
         terms = self._found_terms(words)
-        scored, total = self._search_main(terms, condition, words.constraints, depth, count=count)
+        ranked, total = self._search_main(terms, condition, words.constraints, depth, count=count)
         if self.fresh:
             fresh = self._search_fresh(terms, condition, words.constraints)
-            scored, total = scored + fresh, total + len(fresh)
-        scored.sort(key=lambda one: (-one[0], one[1]))
-        return scored[:depth], total
+            ranked, total = ranked + fresh, total + len(fresh)
+        ranked.sort()
+        return ranked[:depth], total
 
     def matching(self, condition: Filter, constraints: Constraints) -> frozenset[int]:
         """The keys of every memory for which the filter holds and that has the words it must have."""
@@ -103,10 +105,10 @@ class LexicalView:
     def _found(self, group: Sequence[ScoredTerm]) -> list[FoundTerm]:
         found: list[FoundTerm] = []
         for term in group:
-            in_main = self.main.frequency(term.field, term.token)
+            in_main, query = self.main.term(term.field, term.token)
             fresh = tuple(self._fresh_having(term)) if self.fresh else ()
             if in_main or fresh:
-                found.append(FoundTerm(term=term, in_main=in_main, fresh=fresh))
+                found.append(FoundTerm(term=term, in_main=in_main, query=query, fresh=fresh))
         return found
 
     def _prefixed(self, constraints: Constraints) -> Iterator[tuple[ScoredTerm, ...]]:
@@ -136,7 +138,7 @@ class LexicalView:
         depth: int,
         *,
         count: bool,
-    ) -> tuple[list[Scored], int]:
+    ) -> tuple[list[Ranked], int]:
         scoring = [self._main_query(found) for found in terms if found.in_main]
         if not scoring and not constraints.required:
             return [], 0
@@ -150,10 +152,8 @@ class LexicalView:
         return [hit for hit in hits if hit[1] not in self.hidden], total
 
     def _main_query(self, found: FoundTerm) -> Query:
-        term = found.term
-        query = Query.term_query(self.main.schema, term.field, term.token, "freq")
         theirs = bm25.idf(self.main.counted, found.in_main)
-        return Query.boost_query(query, term.weight * self._idf(found) / theirs)
+        return Query.boost_query(found.query, found.term.weight * self._idf(found) / theirs)
 
     def _narrowed(self, scoring: Query | None, condition: Filter, constraints: Constraints) -> Query:
         schema = self.main.schema
@@ -183,7 +183,7 @@ class LexicalView:
 
     def _search_fresh(
         self, terms: Sequence[FoundTerm], condition: Filter, constraints: Constraints
-    ) -> list[Scored]:
+    ) -> list[Ranked]:
         scores: dict[int, float] = defaultdict(float)
         candidates: dict[int, IndexedMemory] = {}
         if constraints.required:
@@ -194,7 +194,7 @@ class LexicalView:
                 scores[memory.key] += self._score(memory, found.term, weight)
                 candidates[memory.key] = memory
         kept = (memory for memory in candidates.values() if satisfies(memory, condition, constraints))
-        return [(scores[memory.key], memory.key) for memory in kept]
+        return [(-scores[memory.key], memory.key) for memory in kept]
 
     def _score(self, memory: IndexedMemory, term: ScoredTerm, weight: float) -> float:
         norm = bm25.length_norm(memory.lengths[term.field], self.average_lengths[term.field])

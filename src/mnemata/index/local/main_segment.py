@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
 
 import tantivy
 from tantivy import Query
@@ -15,13 +14,11 @@ from mnemata.domain.change import START, Position
 from mnemata.index.local import analysis, document
 from mnemata.index.local.failures import translated
 from mnemata.index.local.manifest import parse_position
+from mnemata.index.local.objects import Ranked
 from mnemata.index.protocol import Upsert
 
 WRITER_HEAP_BYTES = 32_000_000
-
-
-Scored: TypeAlias = tuple[float, int]
-"""A score, and the memory's id as a number: objects are made only of what a search gives back."""
+_TERMS_KEPT = 4_096
 
 
 class MainSegment:
@@ -33,6 +30,7 @@ class MainSegment:
         self.markers = searcher.doc_freq(document.TEXT_FIELDS[0], document.MARKER)
         self.documents = searcher.doc_freq(document.ALIVE, document.ALIVE)
         """Memories, with those that were deleted and not merged away yet."""
+        self._terms: dict[tuple[str, str], tuple[int, Query]] = {}
 
     @property
     def live(self) -> int:
@@ -44,8 +42,16 @@ class MainSegment:
         """The N of tantivy's idf."""
         return self.documents + self.markers
 
-    def frequency(self, field: str, token: str) -> int:
-        return self.searcher.doc_freq(field, token)
+    def term(self, field: str, token: str) -> tuple[int, Query]:
+        """How many memories have the term, and the query for it. Remembered: words come again."""
+        known = self._terms.get((field, token))
+        if known is None:
+            query = Query.term_query(self.schema, field, token, "freq")
+            known = (self.searcher.doc_freq(field, token), query)
+            if len(self._terms) >= _TERMS_KEPT:
+                self._terms.clear()
+            self._terms[field, token] = known
+        return known
 
     def starting_with(self, field: str, prefix: str, limit: int) -> list[tuple[str, int]]:
         """The commonest tokens of the field under the prefix, with how many memories have them."""
@@ -60,16 +66,16 @@ class MainSegment:
         """The average field lengths that tantivy scores with; it says them when asked to explain a score."""
         return {field: self._average_length(field) for field in document.TEXT_FIELDS}
 
-    def search(self, query: Query, *, limit: int, count: bool) -> tuple[list[Scored], int]:
-        """(score, key) best first, and how many match (0 where they are not counted)."""
+    def search(self, query: Query, *, limit: int, count: bool) -> tuple[list[Ranked], int]:
+        """The best, by score only, and how many match (0 where they are not counted)."""
         if self.documents == 0 or limit == 0:
             return [], 0
         with translated("search"):
             result = self.searcher.search(query, limit, count=count)
             hits = result.hits
             keys = self.keys([address for _, address in hits])
-        scored = [(score, key) for (score, _), key in zip(hits, keys, strict=True)]
-        return scored, _count(result) if count else 0
+        ranked = [(-score, key) for (score, _), key in zip(hits, keys, strict=True)]
+        return ranked, _count(result) if count else 0
 
     def keys_matching(self, query: Query) -> list[int]:
         """The keys of all memories that the query finds, in no order."""

@@ -80,11 +80,13 @@ class Partition:
             self._saved = applied
             return reached
 
-    def maintain(self) -> None:
-        """What makes searches faster and files smaller, and may take long."""
-        self.lexical.settle()
+    def maintain(self) -> bool:
+        """One step of what makes searches faster and files smaller, and may take long; whether there was one."""
         with translated("maintain"):
-            self.vectors.maintain()
+            done = self.vectors.maintain()
+        # A graph that was built is to be saved like any change.
+        self._applied += done
+        return done
 
     def counts(self) -> PartitionCounts:
         vectors, view = self.vectors.statistics(), self.lexical.view

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 from mnemata.domain.errors import IndexUnavailable
 from mnemata.domain.filter import AnyOf, Field, Filter, Not, both
-from mnemata.domain.ids import MemoryId
-from mnemata.domain.query import Candidate, Leg, Mode
+from mnemata.domain.query import Leg, Mode
 from mnemata.index.local.document import memory_id
 from mnemata.index.local.failures import translated
-from mnemata.index.local.lexical import LexicalLeg, Scored
+from mnemata.index.local.lexical import LexicalLeg
+from mnemata.index.local.objects import Ranked, candidates, memory_ids
 from mnemata.index.local.vectors import VectorLeg
 from mnemata.index.local.words import Constraints, analysed_words
 from mnemata.index.protocol import IndexQuery, Legs, Vector
@@ -22,7 +22,7 @@ from mnemata.observability.logging import get_logger
 
 log = get_logger("index")
 
-_NOTHING: tuple[list[Scored], int] = ([], 0)
+_NOTHING: tuple[list[Ranked], int] = ([], 0)
 
 
 class LegSearch:
@@ -42,16 +42,16 @@ class LegSearch:
         by_meaning, within = self._search_vectors(by_words)
         if self._failed and len(self._failed) == len(self._took):
             raise next(iter(self._failed.values()))
-        ids = {key: memory_id(key) for _, key in (*by_words, *by_meaning)}
+        ids = memory_ids({key for found in (by_words, by_meaning) for _, key in found})
         return Legs(
-            lexical=_candidates(by_words, ids),
-            vector=_candidates(by_meaning, ids),
+            lexical=candidates(by_words, ids),
+            vector=candidates(by_meaning, ids),
             total=within if self._answered(Leg.VECTOR) else matched,
             degraded=tuple(self._failed),
             took_ms=self._took,
         )
 
-    def _search_words(self) -> tuple[list[Scored], int]:
+    def _search_words(self) -> tuple[list[Ranked], int]:
         query = self._query
         if query.mode is Mode.VECTOR or self._words.empty:
             return _NOTHING
@@ -62,13 +62,13 @@ class LegSearch:
             lambda: self._lexical.search(self._words, query.filter, depth=query.depth, count=count),
         )
 
-    def _search_vectors(self, by_words: Sequence[Scored]) -> tuple[list[Scored], int]:
+    def _search_vectors(self, by_words: Sequence[Ranked]) -> tuple[list[Ranked], int]:
         vector = self._vector
         if vector is None:
             return _NOTHING
         return self._leg(Leg.VECTOR, lambda: self._nearest(vector, by_words))
 
-    def _nearest(self, vector: Vector, by_words: Sequence[Scored]) -> tuple[list[Scored], int]:
+    def _nearest(self, vector: Vector, by_words: Sequence[Ranked]) -> tuple[list[Ranked], int]:
         """The nearest, and the exact scores of those that the words found besides."""
         query = self._query
         condition = self._narrowed(query.filter, self._words.constraints)
@@ -78,10 +78,9 @@ class LegSearch:
             others = [key for _, key in by_words if key not in found]
             scores = self._vectors.scores_of(vector, others) if others else {}
             total = self._vectors.count(condition) if query.count else 0
-        joined = list(zip(nearest.scores.tolist(), nearest.numbers, strict=True))
-        if scores:
-            joined += [(score, key) for key, score in scores.items()]
-            joined.sort(key=lambda scored: (-scored[0], scored[1]))
+        joined = list(zip((-nearest.scores).tolist(), nearest.numbers, strict=True))
+        joined += [(-score, key) for key, score in scores.items()]
+        joined.sort()
         return joined, total
 
     def _narrowed(self, condition: Filter, constraints: Constraints) -> Filter:
@@ -93,7 +92,7 @@ class LegSearch:
             condition = both(condition, Not(item=_one_of(unwanted)))
         return condition
 
-    def _leg(self, leg: Leg, search: Callable[[], tuple[list[Scored], int]]) -> tuple[list[Scored], int]:
+    def _leg(self, leg: Leg, search: Callable[[], tuple[list[Ranked], int]]) -> tuple[list[Ranked], int]:
         started = time.perf_counter()
         try:
             return search()
@@ -106,10 +105,6 @@ class LegSearch:
 
     def _answered(self, leg: Leg) -> bool:
         return leg.value in self._took and leg.value not in self._failed
-
-
-def _candidates(scored: Iterable[Scored], ids: dict[int, MemoryId]) -> list[Candidate]:
-    return [Candidate(memory_id=ids[key], score=score) for score, key in scored]
 
 
 def _one_of(keys: Iterable[int]) -> Filter:

@@ -1,0 +1,86 @@
+"""What the index does without being asked: fold, save, compact, build graphs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+
+from mnemata.domain.errors import MnemataError
+from mnemata.index.local.generation import GenerationClosed, IndexGeneration
+from mnemata.index.local.options import LocalOptions
+from mnemata.observability.logging import get_logger
+
+log = get_logger("index")
+
+
+class Keeper:
+    """Two lanes of one thread each: building a graph may take minutes, and a fold must not wait for it."""
+
+    def __init__(self, generation: Callable[[], IndexGeneration], *, options: LocalOptions) -> None:
+        self._generation = generation
+        self._options = options
+        self._folding = ThreadPoolExecutor(1, thread_name_prefix="index-fold")
+        self._tending = ThreadPoolExecutor(1, thread_name_prefix="index-tend")
+        self._wake = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._fold_and_save()), asyncio.create_task(self._tend())]
+
+    def wake(self) -> None:
+        """Fold now: much is in memory."""
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """Let what runs end. Not by cancelling, which a wait that ends at that very moment swallows."""
+        self._stopped.set()
+        self._wake.set()
+        await asyncio.gather(*self._tasks)
+        self._tasks = []
+        for pool in (self._folding, self._tending):
+            await asyncio.to_thread(pool.shutdown)
+
+    async def _fold_and_save(self) -> None:
+        saved_at = time.monotonic()
+        while not self._stopped.is_set():
+            everything = not await _set_within(self._wake, self._options.fold_interval_s)
+            self._wake.clear()
+            save = time.monotonic() - saved_at >= self._options.save_interval_s
+            await self._run(self._folding, partial(_fold, everything=everything, save=save))
+            saved_at = time.monotonic() if save else saved_at
+
+    async def _tend(self) -> None:
+        while not await _set_within(self._stopped, self._options.save_interval_s):
+            await self._run(self._tending, self._tend_until_done)
+
+    def _tend_until_done(self, generation: IndexGeneration) -> None:
+        while generation.maintain() and not self._stopped.is_set():
+            pass
+
+    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[IndexGeneration], None]) -> None:
+        try:
+            with suppress(GenerationClosed):
+                await asyncio.get_running_loop().run_in_executor(pool, lambda: work(self._generation()))
+        except (MnemataError, OSError) as error:
+            # The changes stay in memory and in the feed; the next round tries again.
+            log.warning("index_not_kept", error=type(error).__name__, exc_info=True)
+
+
+def _fold(generation: IndexGeneration, *, everything: bool, save: bool) -> None:
+    generation.fold(everything=everything)
+    if save:
+        generation.save()
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Whether the event was set before the time was over."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
