@@ -54,6 +54,7 @@ class Indexer:
         vectors: VectorSource,
         barrier: IndexBarrier,
         *,
+        caught_up: asyncio.Event,
         metrics: Metrics,
         clock: Clock,
         options: IndexerOptions,
@@ -67,7 +68,7 @@ class Indexer:
         self._options = options
         self._failures = 0
         self._batch = options.batch_size
-        self.caught_up = asyncio.Event()
+        self.caught_up = caught_up
         """Set once the index has reached the head of the feed; before that, answers come from the store."""
         self.turn = asyncio.Lock()
         """Held while a batch is applied: who switches the index waits for it."""

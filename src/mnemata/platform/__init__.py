@@ -1,0 +1,138 @@
+"""The composition root: settings in, a running platform out; opens, wires and closes everything."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+from mnemata.domain.change import Position
+from mnemata.domain.clock import Clock, SystemClock
+from mnemata.domain.ids import IdFactory, Uuid7Factory
+from mnemata.domain.vector import Space
+from mnemata.embedding.protocol import Embedder
+from mnemata.observability.logging import get_logger
+from mnemata.observability.metrics import Metrics
+from mnemata.platform.backups import backup_to
+from mnemata.platform.crew import indexer_of, start_workers
+from mnemata.platform.index import open_index
+from mnemata.platform.model import chosen_embedder, open_batcher
+from mnemata.platform.parts import Parts
+from mnemata.platform.store import Store, open_store
+from mnemata.platform.use_cases import wire
+from mnemata.services.barrier import IndexBarrier
+from mnemata.services.catalogue import Services
+from mnemata.services.model_health import ModelHealth
+from mnemata.settings import Settings
+from mnemata.workers.rebuild import Rebuilder
+from mnemata.workers.tasks import Tasks
+from mnemata.workers.vectors import VectorSource
+
+__all__ = ["WORDS_ONLY", "Platform", "Store", "open_store"]
+
+log = get_logger("platform")
+
+WORDS_ONLY = Space(name="none", dimensions=1)
+"""The space of a platform without a model: no vector is ever of it."""
+
+
+class Platform:
+    """Everything that runs in one process. Made by `open`; `close` ends it."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        metrics: Metrics,
+        clock: Clock,
+        store: Store,
+        services: Services,
+        stack: AsyncExitStack,
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.clock = clock
+        self.store = store
+        self.services = services
+        self._stack = stack
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        ids: IdFactory | None = None,
+        embedder: Embedder | None = None,
+    ) -> Platform:
+        """A platform that answers. What was opened is closed again where something fails on the way.
+
+        Raises DataFolderLocked, ConfigurationError, StoreUnavailable. A damaged model or index does not stop it:
+        searches say what is degraded.
+        """
+        started = time.perf_counter()
+        async with AsyncExitStack() as stack:
+            metrics = Metrics()
+            clock = clock or SystemClock()
+            store = await open_store(settings, stack, metrics=metrics, clock=clock)
+            chosen = embedder or chosen_embedder(settings)
+            parts, position = await _open_parts(
+                settings, store, chosen, stack, metrics=metrics, clock=clock, ids=ids or Uuid7Factory()
+            )
+            services = _start(parts, stack, position=position)
+            log.info("platform_open", took_ms=round((time.perf_counter() - started) * 1_000))
+            return cls(
+                settings=settings,
+                metrics=metrics,
+                clock=clock,
+                store=store,
+                services=services,
+                stack=stack.pop_all(),
+            )
+
+    async def close(self) -> None:
+        """Stop the workers, make the index durable, close the store. Idempotent."""
+        await self._stack.aclose()
+
+
+async def _open_parts(
+    settings: Settings,
+    store: Store,
+    embedder: Embedder | None,
+    stack: AsyncExitStack,
+    *,
+    metrics: Metrics,
+    clock: Clock,
+    ids: IdFactory,
+) -> tuple[Parts, Position]:
+    """What the platform is wired from, and where in the feed its index goes on."""
+    space = WORDS_ONLY if embedder is None else embedder.space
+    batcher = await open_batcher(settings, embedder, stack, metrics)
+    index, position = await open_index(settings, store, stack, space=space)
+    parts = Parts(
+        settings=settings,
+        store=store,
+        index=index,
+        batcher=batcher,
+        space=space,
+        barrier=IndexBarrier(),
+        health=ModelHealth(there=batcher is not None),
+        index_ready=asyncio.Event(),
+        metrics=metrics,
+        clock=clock,
+        ids=ids,
+    )
+    return parts, position
+
+
+def _start(parts: Parts, stack: AsyncExitStack, *, position: Position) -> Services:
+    """The use cases, with the workers running behind them until the stack is closed."""
+    database = parts.store.database
+    vectors = VectorSource(database, parts.batcher, space=parts.space, health=parts.health)
+    indexer = indexer_of(parts, vectors)
+    rebuilder = Rebuilder(database, parts.index, indexer, parts.barrier, metrics=parts.metrics)
+    back_up = backup_to(parts.settings, parts.store, parts.clock)
+    tasks = Tasks()
+    stack.push_async_callback(tasks.stop)
+    start_workers(tasks, parts, indexer, vectors, back_up, position=position)
+    return wire(parts, rebuilder, back_up)
