@@ -117,7 +117,6 @@ class IndexGeneration:
             if reached == self.durable_position and not saved:
                 return
             with self._lock:
-                self._tenants.update(saved)
                 manifest = Manifest(identity=self.identity, position=reached, tenants=dict(self._tenants))
             with translated("save", self.folder):
                 manifest.write(self.folder)
@@ -235,12 +234,16 @@ class IndexGeneration:
         with self._lock:
             return tuple(self._open)
 
-    def _save_partitions(self) -> dict[TenantId, TenantRecord]:
-        saved: dict[TenantId, TenantRecord] = {}
+    def _save_partitions(self) -> int:
+        """Save those that changed; how many they were."""
+        saved = 0
         for tenant in self._opened():
             with self.using(tenant) as partition:
                 if partition is not None and partition.dirty:
-                    saved[tenant] = _record(partition.save(), partition.counts())
+                    record = _record(partition.save(), partition.counts())
+                    with self._lock:
+                        self._tenants[tenant] = record
+                    saved += 1
         return saved
 
     def _close_surplus(self) -> None:
