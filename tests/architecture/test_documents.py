@@ -49,7 +49,7 @@ def anchors(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "command"), commands(), ids=lambda item: item if isinstance(item, str) else ""
+    ("name", "command"), list(commands()), ids=lambda item: item if isinstance(item, str) else "options"
 )
 def test_page_of_commands_shows_every_command_with_every_option(name, command):
     section = section_of((ROOT / "docs" / "cli.md").read_text("utf-8"), f"mnemata {name}")

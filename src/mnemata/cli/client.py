@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from mnemata.cli.exits import ServerProblem
+from mnemata.cli.exits import ServerProblem, kind_of_status
 from mnemata.domain.errors import DeadlineExceeded, Kind, Unavailable
 
 Params = Mapping[str, str | int | bool | None]
@@ -100,17 +100,13 @@ class Client:
         retry_after = answer.headers.get("retry-after", "")
         if retry_after.isdigit():
             facts["retry_after_s"] = int(retry_after)
-        problem = ServerProblem(
-            status=answer.status_code,
-            code=str(sent.get("code", f"http_{answer.status_code}")),
-            detail=str(
-                sent.get("detail") or f"{self.where} answered {answer.status_code} {answer.reason_phrase}"
-            ),
-            **facts,
+        detail = str(
+            sent.get("detail") or f"{self.where} answered {answer.status_code} {answer.reason_phrase}"
         )
-        if problem.kind is Kind.UNAUTHENTICATED and not self._has_key:
-            problem.detail += " On the command line: --api-key, or MNEMATA_CLIENT__API_KEY."
-        return problem
+        if kind_of_status(answer.status_code) is Kind.UNAUTHENTICATED and not self._has_key:
+            detail += " On the command line: --api-key, or MNEMATA_CLIENT__API_KEY."
+        code = str(sent.get("code", f"http_{answer.status_code}"))
+        return ServerProblem(status=answer.status_code, code=code, detail=detail, **facts)
 
 
 def _present(params: Params | None) -> dict[str, str]:

@@ -115,7 +115,7 @@ def status_checks(report: dict[str, Any]) -> Iterator[Check]:
         yield _feed_check(report["feed"])
         index = report["index"]
         documents, size = people.amount(index["documents"], "memory"), people.size(index["bytes_on_disk"])
-        yield Check(name="index", says=f"{documents}, {size} on disk")
+        yield Check(name="indexed", says=f"{documents}, {size} on disk")
 
 
 def _part_failure(name: str, state: str) -> Check:
