@@ -1,0 +1,44 @@
+"""Backups of a platform: asked for, and on schedule."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from mnemata.domain.clock import Clock
+from mnemata.platform.store import Store
+from mnemata.services.operations import Facts
+from mnemata.settings import Settings
+from mnemata.store.backup import backup
+from mnemata.store.backup_rotation import rotate, scheduled_name
+from mnemata.store.backup_tools import PostgresTools
+
+BackUp = Callable[[Path | None], Awaitable[Facts]]
+"""Makes a backup at a path, or in the backup folder."""
+
+
+def backup_to(settings: Settings, store: Store, clock: Clock) -> BackUp:
+    folder = settings.backup.dir or store.folder.backups
+
+    async def back_up(path: Path | None) -> Facts:
+        target = path or folder / scheduled_name(clock.now())
+        report = await backup(store.url, target, tools=PostgresTools.bundled(), clock=clock)
+        return {
+            "path": str(report.path),
+            "bytes": report.bytes,
+            "memories": report.manifest.memories,
+            "seconds": round(report.seconds, 3),
+        }
+
+    return back_up
+
+
+def scheduled(settings: Settings, store: Store, back_up: BackUp) -> Callable[[], Awaitable[None]]:
+    folder = settings.backup.dir or store.folder.backups
+
+    async def run() -> None:
+        await back_up(None)
+        await asyncio.to_thread(rotate, folder, keep=settings.backup.keep)
+
+    return run

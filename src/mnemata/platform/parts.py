@@ -1,0 +1,34 @@
+"""What every use case and worker of a platform is made from."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from mnemata.domain.clock import Clock
+from mnemata.domain.ids import IdFactory
+from mnemata.domain.vector import Space
+from mnemata.embedding.batcher import Batcher
+from mnemata.index.local.engine import LocalIndex
+from mnemata.observability.metrics import Metrics
+from mnemata.platform.store import Store
+from mnemata.services.barrier import IndexBarrier
+from mnemata.services.model_health import ModelHealth
+from mnemata.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Opened, and not yet wired. `space`: the one in use; `index_ready`: set once the index has caught up."""
+
+    settings: Settings
+    store: Store
+    index: LocalIndex
+    batcher: Batcher | None
+    space: Space
+    barrier: IndexBarrier
+    health: ModelHealth
+    index_ready: asyncio.Event
+    metrics: Metrics
+    clock: Clock
+    ids: IdFactory

@@ -1,0 +1,56 @@
+"""The store of a platform: the data folder, PostgreSQL embedded or by URL, the schema, the pool."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from mnemata.domain.clock import Clock
+from mnemata.observability.metrics import Metrics
+from mnemata.settings import Settings
+from mnemata.store.data_folder import DataFolder
+from mnemata.store.database import Database, PoolOptions
+from mnemata.store.embedded import EmbeddedPostgres
+from mnemata.store.migrate import migrate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """PostgreSQL, embedded or by URL, open and at the current schema."""
+
+    folder: DataFolder
+    embedded: EmbeddedPostgres | None
+    url: str
+    database: Database
+
+
+async def open_store(settings: Settings, stack: AsyncExitStack, *, metrics: Metrics, clock: Clock) -> Store:
+    """The store alone, at the current schema; closed with the stack. Errors as Platform.open."""
+    folder = await asyncio.to_thread(DataFolder.acquire, settings.data_dir)
+    stack.callback(folder.release)
+    embedded: EmbeddedPostgres | None = None
+    if settings.database.url is None:
+        embedded = await asyncio.to_thread(EmbeddedPostgres.start, folder.path, metrics=metrics)
+        stack.push_async_callback(asyncio.to_thread, embedded.stop)
+        url = embedded.url
+    else:
+        url = settings.database.url.get_secret_value()
+    if settings.database.migrate:
+        await asyncio.to_thread(migrate, url)
+    database = await Database.open(url, options=_pool_options(settings), metrics=metrics, clock=clock)
+    stack.push_async_callback(database.close)
+    return Store(folder=folder, embedded=embedded, url=url, database=database)
+
+
+def _pool_options(settings: Settings) -> PoolOptions:
+    chosen = settings.database
+    return PoolOptions(
+        pool_min=chosen.pool_min,
+        pool_max=chosen.pool_max,
+        acquire_timeout_s=chosen.acquire_timeout_s,
+        connect_timeout_s=chosen.connect_timeout_s,
+        statement_timeout_s=chosen.statement_timeout_s,
+        lock_timeout_s=chosen.lock_timeout_s,
+        application_name=chosen.application_name,
+    )

@@ -1,0 +1,78 @@
+"""The use cases of a platform, each with what it needs."""
+
+from __future__ import annotations
+
+from mnemata.platform.backups import BackUp
+from mnemata.platform.parts import Parts
+from mnemata.services.access import Access
+from mnemata.services.catalogue import Services
+from mnemata.services.fallback import StoreSearch
+from mnemata.services.findable import Findable
+from mnemata.services.forget import Forget
+from mnemata.services.operations import Facts, Operations, Progress
+from mnemata.services.read import Read
+from mnemata.services.recall import Recall
+from mnemata.services.remember import Remember
+from mnemata.services.revise import Revise
+from mnemata.services.status import StatusService
+from mnemata.workers.rebuild import Rebuilder
+
+
+def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp) -> Services:
+    """Every use case, ready for a door."""
+    database, clock, metrics = parts.store.database, parts.clock, parts.metrics
+    findable = Findable(parts.barrier, timeout_s=parts.settings.index.wait_timeout_s)
+    keep_s = parts.settings.retention.idempotency_s
+    return Services(
+        remember=Remember(
+            database,
+            findable,
+            space=parts.space,
+            clock=clock,
+            ids=parts.ids,
+            metrics=metrics,
+            idempotency_s=keep_s,
+        ),
+        revise=Revise(database, findable, clock=clock, metrics=metrics, idempotency_s=keep_s),
+        read=Read(database, clock=clock),
+        forget=Forget(database, findable, clock=clock, metrics=metrics),
+        recall=_recall(parts),
+        access=Access(database, required=parts.settings.auth_required, clock=clock),
+        status=_status(parts),
+        operations=_operations(rebuilder, back_up),
+    )
+
+
+def _recall(parts: Parts) -> Recall:
+    return Recall(
+        parts.store.database,
+        parts.index,
+        StoreSearch(parts.store.database, space=parts.space),
+        parts.batcher,
+        health=parts.health,
+        index_ready=parts.index_ready,
+        clock=parts.clock,
+        ids=parts.ids,
+        metrics=parts.metrics,
+    )
+
+
+def _status(parts: Parts) -> StatusService:
+    return StatusService(
+        parts.store.database,
+        parts.index,
+        parts.barrier,
+        index_ready=parts.index_ready,
+        health=parts.health,
+        space=parts.space,
+        model=parts.settings.embedding.model,
+        clock=parts.clock,
+    )
+
+
+def _operations(rebuilder: Rebuilder, back_up: BackUp) -> Operations:
+    async def rebuild(progress: Progress) -> Facts:
+        rebuilt = await rebuilder.rebuild(cause="asked", progress=progress)
+        return {"documents": rebuilt.documents, "seconds": round(rebuilt.seconds, 3)}
+
+    return Operations(rebuild=rebuild, back_up=back_up)
