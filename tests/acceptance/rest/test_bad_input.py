@@ -156,6 +156,7 @@ async def test_a_path_that_is_none_is_a_problem(client: httpx.AsyncClient, path:
         ("PUT", "/v1/memories", "GET, POST"),
         ("GET", "/v1/memories:batch", "POST"),
         ("PUT", "/v1/memories/0197a3f2-5c1e-7b8a-9d42-6f0e8c1a2b3d", "DELETE, GET, PATCH"),
+        ("PATCH", "/v1/memories/0197a3f2-5c1e-7b8a-9d42-6f0e8c1a2b3d:restore", "POST"),
         ("POST", "/healthz", "GET"),
         ("DELETE", "/v1/search", "GET, POST"),
     ],

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 from mnemata.api.rest.body import JSON
@@ -77,6 +78,21 @@ _DESCRIPTIONS = {
 }
 
 
+class _MemorySegment(Convertor[str]):
+    """A path segment without a colon: `{memory_id}` must not swallow the verb of `{memory_id}:restore`."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("memory", _MemorySegment())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """`problems`: the statuses beyond those that every operation may have."""
@@ -108,7 +124,7 @@ class Operation:
 
     def add_to(self, app: FastAPI) -> None:
         app.add_api_route(
-            self.path,
+            self.path.replace("{memory_id}", "{memory_id:memory}"),
             self.handler,
             methods=[self.method],
             name=self.name,

@@ -66,7 +66,7 @@ class Telemetry:
 
 def _route(scope: Scope) -> str:
     """The route's template, never the path: a metric has a bounded number of labels."""
-    return getattr(scope.get("route"), "path", "unmatched")
+    return getattr(scope.get("route"), "path_format", "unmatched")
 
 
 def _request_id(scope: Scope) -> bytes:

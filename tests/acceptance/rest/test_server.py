@@ -1,0 +1,109 @@
+"""Serving: the real port is told, and an end is orderly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from mnemata.api.rest.options import HttpOptions
+from mnemata.api.rest.server import serve
+from mnemata.domain.errors import ConfigurationError
+
+
+@dataclass
+class Serving:
+    url: str
+    stop: asyncio.Event
+    task: asyncio.Task[None]
+    begun: asyncio.Event
+    go_on: asyncio.Event
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, *, grace_s: float = 10.0) -> AsyncIterator[Serving]:
+    """The app on a free port, with a call /slow that says when it has begun and waits to be told to go on."""
+    begun, go_on, stop, ready = (asyncio.Event() for _ in range(4))
+    urls: list[str] = []
+
+    async def slow() -> dict[str, bool]:
+        begun.set()
+        await go_on.wait()
+        return {"done": True}
+
+    app.add_api_route("/slow", slow)
+
+    def told(url: str) -> None:
+        urls.append(url)
+        ready.set()
+
+    options = HttpOptions(port=0, shutdown_grace_s=grace_s)
+    task = asyncio.create_task(serve(app, options=options, on_ready=told, stop=stop))
+    await asyncio.wait_for(ready.wait(), 30)
+    yield Serving(url=urls[0], stop=stop, task=task, begun=begun, go_on=go_on)
+    stop.set()
+    await asyncio.wait_for(task, 30)
+
+
+async def test_on_ready_is_told_the_real_port(app: FastAPI) -> None:
+    async with serving(app) as server, httpx.AsyncClient(base_url=server.url) as client:
+        assert (await client.get("/healthz")).json() == {"status": "ok"}
+        assert not server.url.endswith(":0")
+
+
+async def test_a_port_in_use_is_refused_with_a_remedy(app: FastAPI) -> None:
+    async with serving(app) as server:
+        taken = HttpOptions(port=int(server.url.rpartition(":")[2]))
+        with pytest.raises(ConfigurationError, match="MNEMATA_HTTP__PORT"):
+            await serve(app, options=taken, on_ready=lambda _: None)
+
+
+@pytest.mark.parametrize("ending", ["stop", signal.SIGTERM, signal.SIGINT])
+async def test_a_running_request_is_finished_and_no_other_is_begun(
+    app: FastAPI, ending: str | signal.Signals
+) -> None:
+    async with serving(app) as server, httpx.AsyncClient(base_url=server.url) as client:
+        end: Callable[[], None] = (
+            server.stop.set if isinstance(ending, str) else lambda: os.kill(os.getpid(), ending)
+        )
+        running = asyncio.create_task(client.get("/slow", timeout=30))
+        await asyncio.wait_for(server.begun.wait(), 10)
+
+        end()
+        await _until_refused(server.url)
+        assert app.state.door.lifecycle.draining
+        server.go_on.set()
+
+        assert (await running).json() == {"done": True}
+        await asyncio.wait_for(server.task, 10)
+
+
+async def test_a_request_that_outlasts_the_grace_does_not_hold_the_end_up(app: FastAPI) -> None:
+    async with serving(app, grace_s=0.3) as server, httpx.AsyncClient(base_url=server.url) as client:
+        running = asyncio.create_task(client.get("/slow", timeout=30))
+        await asyncio.wait_for(server.begun.wait(), 10)
+
+        server.stop.set()
+
+        await asyncio.wait_for(server.task, 10)
+        with pytest.raises(httpx.HTTPError):
+            (await running).raise_for_status()
+
+
+async def _until_refused(url: str) -> None:
+    """Return once new connections are refused."""
+    for _ in range(200):
+        try:
+            async with httpx.AsyncClient(base_url=url) as other:
+                await other.get("/healthz")
+        except httpx.TransportError:
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("new connections were still accepted")
