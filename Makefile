@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-EVAL_DATA ?= $(MNEMATA_EVAL_DATA)
-DATA ?= $(EVAL_DATA)
+DATA ?= $(MNEMATA_EVAL_DATA)
+CYCLES ?= 300
+
+needs_data = test -n "$(DATA)" || { echo 'Name the folder of the data: make $(1) DATA=folder' >&2; exit 2; }
 
 .PHONY: help run test check fmt bench eval soak lock install install-dev
 
@@ -41,24 +43,30 @@ install-dev: $(VENV)/.installed-dev ## install what the tests need too
 run: $(VENV)/.installed ## start the platform on its embedded defaults, http://127.0.0.1:8080
 	@$(BIN)/mnemata serve
 
-check: $(VENV)/.installed-dev ## lint, types, import rules, dependencies
-	@$(BIN)/ruff check --quiet src tests benchmarks
-	@$(BIN)/ruff format --quiet --check src tests benchmarks
-	@$(BIN)/basedpyright --level error
-	@$(BIN)/lint-imports --cache-dir $(VENV)/.import_linter_cache | tail -n 2
-	@$(BIN)/deptry src 2>&1 | tail -n 1
+# Every check runs, whatever the one before said; one that is content says nothing.
+check: $(VENV)/.installed-dev ## lint, format, types, import rules, dependencies
+	@failed=0; \
+	quietly() { out="$$("$$@" 2>&1)" || { echo "$$out"; failed=1; }; }; \
+	quietly $(BIN)/ruff check --quiet src tests benchmarks; \
+	quietly $(BIN)/ruff format --quiet --diff src tests benchmarks; \
+	quietly $(BIN)/basedpyright --level error; \
+	quietly $(BIN)/lint-imports --no-logo --cache-dir $(VENV)/.import_linter_cache; \
+	quietly $(BIN)/deptry --no-ansi src; \
+	exit $$failed
 
 test: $(VENV)/.installed-dev ## every check and every test, with coverage
 	@tests/run.sh
 
-bench: $(VENV)/.installed-bench ## measure speed: make bench DATA=folder
+bench: $(VENV)/.installed-bench ## measure speed beside others: make bench DATA=folder
+	@$(call needs_data,bench)
 	@$(BIN)/python -m benchmarks.speed --data "$(DATA)"
 
 eval: $(VENV)/.installed-dev ## measure relevance: make eval DATA=folder
+	@$(call needs_data,eval)
 	@$(BIN)/python -m benchmarks.relevance --data "$(DATA)"
 
-soak: $(VENV)/.installed-dev ## kill every process under load, hundreds of times: make soak CYCLES=300
-	@$(BIN)/python -m benchmarks.soak --cycles "$(CYCLES)"
+soak: $(VENV)/.installed-dev ## kill every process under load, again and again: make soak CYCLES=300
+	@$(BIN)/python -m benchmarks.soak --cycles $(CYCLES)
 
 fmt: $(VENV)/.installed-dev ## format the code and mend what the linter can
 	@$(BIN)/ruff format src tests benchmarks
