@@ -15,10 +15,10 @@ class VectorOptions:
     """How one tenant's vectors are searched; see settings.IndexSettings for what each means."""
 
     algorithm: Algorithm = "auto"
-    exact_below: int = 20_000
+    exact_below: int = 10_000
     hnsw_m: int = 24
     hnsw_ef_construction: int = 120
-    hnsw_ef_search: int = 96
+    hnsw_ef_search: int = 128
     ivf_nprobe: int = 32
     build_threads: int = 1
 

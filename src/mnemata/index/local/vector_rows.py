@@ -28,6 +28,9 @@ FIRST_CAPACITY = 1_024
 BLOCK = 4_096
 """Rows gathered at a time: 3 MB of 384 dimensions stay in the second-level cache and in already mapped pages."""
 
+IN_ORDER = 0.3
+"""A row read in order costs this part of one that is gathered first (0.03 us to 0.1 us, measured)."""
+
 _FAISS_METRIC = {
     Metric.COSINE: faiss.METRIC_INNER_PRODUCT,
     Metric.DOT: faiss.METRIC_INNER_PRODUCT,

@@ -18,6 +18,7 @@ from mnemata.index.local.columns import Snapshot
 from mnemata.index.local.graph import ApproximateIndex
 from mnemata.index.local.vector_generation import numbers_of
 from mnemata.index.local.vector_rows import (
+    IN_ORDER,
     NOTHING,
     Matrix,
     Nearest,
@@ -83,8 +84,7 @@ class Searcher:
         count = size if chosen is None else chosen.count
         if count <= self.exact_below:
             return False
-        # In gathered rows: reading all rows in order takes half as long a row as gathering some.
-        exact = size / 2 if chosen is None else count
+        exact = IN_ORDER * size if chosen is None else count
         return index.cost(k=k, share=count / size) < exact
 
     def _approximate(
