@@ -273,3 +273,37 @@ async def test_a_cursor_of_another_tenant_is_refused(enter: Any) -> None:
     )
 
     assert [listed.json()["code"], searched.json()["code"]] == ["invalid_cursor", "invalid_cursor"]
+
+
+@pytest.mark.parametrize("host", ["rebound.example.com", "rebound.example.com:8080", "127.0.0.1.example.com"])
+async def test_without_keys_a_page_under_a_foreign_name_is_refused(
+    inside: httpx.AsyncClient, host: str
+) -> None:
+    response = await inside.get("/v1/memories", headers={"Host": host})
+
+    assert (response.status_code, response.json()["code"]) == (403, "foreign_page")
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8080", "[::1]:8080", "LOCALHOST", "app.localhost:8080", "192.168.1.5", "box"]
+)
+async def test_without_keys_this_machines_names_are_answered(inside: httpx.AsyncClient, host: str) -> None:
+    assert (await inside.get("/healthz", headers={"Host": host})).status_code == 200
+
+
+async def test_without_keys_a_page_of_another_site_may_not_write(inside: httpx.AsyncClient) -> None:
+    cross, own = {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-origin"}
+
+    refused = await inside.post("/v1/admin:rebuild", headers=cross)
+    linked = await inside.get("/docs", headers=cross)
+    accepted = await inside.post("/v1/memories", json={"content": "x"}, headers=own)
+
+    assert (refused.json()["code"], linked.status_code, accepted.status_code) == ("foreign_page", 200, 201)
+
+
+async def test_with_keys_the_name_does_not_matter(client: httpx.AsyncClient) -> None:
+    response = await client.get(
+        "/v1/memories", headers={"Host": "memories.example.com", "Sec-Fetch-Site": "cross-site"}
+    )
+
+    assert response.status_code == 200

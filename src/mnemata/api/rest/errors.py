@@ -77,6 +77,20 @@ class MethodNotAllowed(RestError):
         return f"This path does not take that method. It takes: {self.facts['allowed']}."
 
 
+class ForeignPage(RestError):
+    """A web page from elsewhere sent this to a server that asks for no key. Facts: reason."""
+
+    kind = Kind.FORBIDDEN
+    status = 403
+    code = "foreign_page"
+
+    def sentence(self) -> str:
+        return (
+            f"Without required API keys only this machine is answered, and {self.facts['reason']}. "
+            "Call http://127.0.0.1, or require keys with MNEMATA_AUTH__REQUIRED=true."
+        )
+
+
 def status_of(kind: Kind) -> int:
     """The HTTP status of a kind of error."""
     match kind:
