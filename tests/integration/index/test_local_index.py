@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from mnemata.domain.ids import SequentialIds, TenantId
 from mnemata.domain.memory import Memory
 from mnemata.domain.query import Mode, Words
 from mnemata.domain.vector import Metric, Space
+from mnemata.index.local.checksums import verify
 from mnemata.index.local.engine import LocalIndex
 from mnemata.index.local.lexical import LexicalLeg
 from mnemata.index.local.main_segment import MainStore
@@ -157,6 +158,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import test_local_index as suite
+from mnemata.index.local.checksums import verify
 from mnemata.index.local.engine import LocalIndex
 from mnemata.index.local.options import LocalOptions
 
@@ -320,6 +322,44 @@ def test_fold_onto_a_full_disk_loses_nothing_and_succeeds_later(tmp_path, make):
     lexical.fold()
     assert lexical.durable_position == at(4)
     assert len(search(lexical, text="memory")) == 4
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of two megabytes."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True
+    )
+    if mount.returncode:
+        pytest.skip("mounting a small disk takes root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_index_recovers_by_itself_when_a_full_disk_has_room_again(small_disk, make):
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(1_200_000))
+    lexical = LexicalLeg(small_disk / "lexical", fold_changes=50)
+    sequence = 0
+    with pytest.raises(StorageFull):
+        while True:
+            sequence += 1
+            text = " ".join(f"w{sequence}x{n}" for n in range(400))
+            lexical.apply([make(text) for _ in range(20)], position=at(sequence))
+            lexical.fold()
+    with pytest.raises(StorageFull):
+        lexical.fold()
+    assert len(search(lexical, text=f"w{sequence}x1")) == len(search(lexical, text="w1x1")) == 20
+
+    ballast.unlink()
+    lexical.fold()
+
+    assert lexical.durable_position == at(sequence)
+    assert len(search(lexical, text=f"w{sequence}x1")) == len(search(lexical, text="w1x1")) == 20
+    lexical.settle()
+    verify(small_disk / "lexical")
 
 
 async def test_fresh_memories_go_to_disk_in_the_background(tmp_path, make):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from mnemata.domain.errors import IndexDamaged, IndexUnavailable, MnemataError, StorageFull
 
 _RETRY_AFTER_S = 5.0
+_NO_ROOM_BYTES = 65_536
 
 
 @contextmanager
@@ -25,12 +27,20 @@ def translated(doing: str, path: Path | None = None) -> Generator[None]:
 
 
 def _ours(doing: str, path: Path | None, error: BaseException) -> MnemataError:
-    if _is_full(error):
+    if _is_full(error) or (path is not None and _has_no_room(path)):
         return StorageFull(what="the search index", reason="the disk is full", retry_after_s=_RETRY_AFTER_S)
     reason = f"{doing} failed: {type(error).__name__}"
     if doing == "open":
         return IndexDamaged(path=str(path), reason=f"{reason}: {error}")
     return IndexUnavailable(what="the search index", reason=reason, retry_after_s=_RETRY_AFTER_S)
+
+
+def _has_no_room(path: Path) -> bool:
+    # Once a write failed, tantivy's threads say only that they were stopped, not why.
+    try:
+        return shutil.disk_usage(path).free < _NO_ROOM_BYTES
+    except OSError:
+        return False
 
 
 def _is_full(error: BaseException) -> bool:
