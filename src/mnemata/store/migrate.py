@@ -46,7 +46,8 @@ def migrate(url: str, *, to: str = "head") -> str:
         with _alone(connection):
             before = _revision(connection)
             _refuse_newer(before)
-            _upgrade(url, to)
+            with _rights_explained():
+                _upgrade(url, to)
             after = _revision(connection) or ""
         if after != before:
             log.info("schema_migrated", before=before, after=after)
@@ -100,9 +101,24 @@ def _alone(connection: psycopg.Connection) -> Generator[None]:
         connection.execute(sql.SQL("SELECT pg_advisory_unlock({})").format(sql.Literal(_LOCK)))
 
 
+@contextmanager
+def _rights_explained() -> Generator[None]:
+    try:
+        yield
+    except errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            reason=f"The database login may not make the schema: {error.diag.message_primary}",
+            remedy=(
+                "Make it the owner of the database and give it CREATEROLE, or the roles mnemata_tenant and"
+                " mnemata_platform with admin option"
+            ),
+        ) from error
+
+
 def _upgrade(url: str, to: str) -> None:
     from alembic import command
     from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.pool import NullPool
 
     engine = create_engine(
@@ -110,8 +126,14 @@ def _upgrade(url: str, to: str) -> None:
         creator=lambda: psycopg.connect(url, connect_timeout=_CONNECT_S, application_name="mnemata-migrate"),
         poolclass=NullPool,
     )
-    with engine.connect() as connection:
-        command.upgrade(_config(connection), to)
+    try:
+        with engine.connect() as connection:
+            command.upgrade(_config(connection), to)
+    except DBAPIError as error:
+        # Alembic's own statements fail in SQLAlchemy's words, those of our files in the driver's.
+        raise error.orig or error from error
+    finally:
+        engine.dispose()
 
 
 def _config(connection: Any) -> Config:

@@ -109,6 +109,12 @@ def own_server(version: int) -> Iterator[tuple[Server, Callable[[], Server]]]:
 
 
 @pytest.fixture
+def start_again_in(version: int) -> Callable[[Path], Server]:
+    """Starts a server on a folder that has its data."""
+    return lambda folder: start_server(version, folder)
+
+
+@pytest.fixture
 def empty_url(server: Server) -> Iterator[str]:
     """A database without a schema."""
     yield from _fresh(server, "template0")

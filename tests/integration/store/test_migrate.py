@@ -107,7 +107,7 @@ async def test_owner_of_the_database_who_is_no_superuser_can_migrate_and_serve(
         connection.execute("CREATE ROLE store_app LOGIN CREATEROLE")
         connection.execute("GRANT mnemata_tenant, mnemata_platform TO store_app WITH ADMIN OPTION")
         connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO store_app").format(name))
-    url = empty_url.replace("postgres@", "store_app@", 1).replace("postgres:@", "store_app:@", 1)
+    url = empty_url.replace("postgres@", "store_app@", 1)
     assert "store_app" in url
     try:
         migrate(url)
@@ -124,6 +124,18 @@ async def test_owner_of_the_database_who_is_no_superuser_can_migrate_and_serve(
             connection.execute("REASSIGN OWNED BY store_app TO postgres")
             connection.execute("DROP OWNED BY store_app")
             connection.execute("DROP ROLE store_app")
+
+
+def test_login_without_the_rights_is_told_what_it_needs(empty_url):
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE store_guest LOGIN")
+        try:
+            url = empty_url.replace("postgres@", "store_guest@", 1)
+            with pytest.raises(ConfigurationError, match="CREATEROLE"):
+                migrate(url)
+        finally:
+            connection.execute("DROP ROLE store_guest")
+    assert current(empty_url) is None
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -98,6 +98,28 @@ async def test_lost_connection_is_unavailable_and_the_next_one_works(tight, scop
     assert lost.value.retry_after_s == 1.0
 
 
+async def test_failure_that_nobody_noticed_is_noticed_at_the_commit(tight, scope, make):
+    memory = make()
+    with pytest.raises(MnemataError):
+        async with tight.tenant(scope) as transaction:
+            await transaction.memories.insert([memory], operation=Operation.CREATED)
+            with pytest.raises(MnemataError):
+                await transaction.session.rows(sql.SQL("SELECT 1/0").format())
+            transaction.session._failed = False
+
+
+async def test_connection_that_cannot_even_roll_back_is_given_up(tight, url):
+    with pytest.raises(LookupError):
+        async with tight.platform() as transaction:
+            await transaction.memories_in_all()
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tight'"
+                )
+            raise LookupError
+    await tight.ping()
+
+
 async def test_idle_connections_that_were_cut_are_replaced_unseen(tight, url):
     await tight.ping()
     with psycopg.connect(url, autocommit=True) as connection:

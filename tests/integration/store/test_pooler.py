@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -51,16 +50,18 @@ def pooler_url(url: str, tmp_path: Path) -> Iterator[str]:
     )
     for folder in [tmp_path, *tmp_path.parents[:2]]:
         folder.chmod(0o755)
-    as_user = {"user": "nobody"} if os.geteuid() == 0 else {}
+    # Its socket may be its owner's alone.
+    as_user = {"user": Path(address["host"][0]).stat().st_uid} if os.geteuid() == 0 else {}
     process = subprocess.Popen(
         [PROGRAM, "-q", file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **as_user
     )
     through = f"postgresql://postgres@127.0.0.1:{listen}{parts.path}"
-    _wait_for(through)
-    yield through
-    process.terminate()
-    process.wait(10)
-    shutil.rmtree(tmp_path, ignore_errors=True)
+    try:
+        _wait_for(through)
+        yield through
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def _wait_for(url: str) -> None:
