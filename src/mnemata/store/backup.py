@@ -106,7 +106,8 @@ async def _dump(
 ) -> None:
     arguments = [
         "--format=custom",
-        "--compress=gzip:3",
+        # Most of it are vectors, which hardly shrink: level 3 takes twice the time for 3% less.
+        "--compress=gzip:1",
         "--no-password",
         "--lock-wait-timeout=10s",
         f"--snapshot={moment.id}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import os
 import signal
 import threading
 import time
@@ -47,6 +48,7 @@ class EmbeddedPostgres:
         # Supervision and the platform's own stop meet here: what was stopped on purpose is not started again.
         self._lock = threading.Lock()
         self._stopped = False
+        self._owner = os.getpid()
 
     @classmethod
     def start(
@@ -68,8 +70,7 @@ class EmbeddedPostgres:
         except BaseException:
             postmaster.stop(_STOP_TIMEOUT_S)
             raise
-        # A program that ends without `stop`, by an exception, leaves no server behind either.
-        atexit.register(server.stop)
+        atexit.register(server._stop_at_exit)
         metrics.storage_full.set(guard.full)
         took_ms = round((time.perf_counter() - started) * 1_000)
         log.info("embedded_postgres_started", pid=postmaster.pid, took_ms=took_ms)
@@ -104,7 +105,7 @@ class EmbeddedPostgres:
             if self._stopped:
                 return
             self._stopped = True
-            atexit.unregister(self.stop)
+            atexit.unregister(self._stop_at_exit)
             self._postmaster.stop(timeout_s)
             log.info("embedded_postgres_stopped")
 
@@ -139,6 +140,11 @@ class EmbeddedPostgres:
             except (MnemataError, OSError) as error:
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
                 log.exception("embedded_postgres_not_restarted", reason=str(error), next_try_s=pause_s)
+
+    def _stop_at_exit(self) -> None:
+        """A program that ends without `stop`, by an exception, leaves no server behind either; a fork of it has none."""
+        if os.getpid() == self._owner:
+            self.stop()
 
     def _look_after(self) -> None:
         self.check_room()

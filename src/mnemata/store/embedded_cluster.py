@@ -22,6 +22,7 @@ SUPERUSER = "postgres"
 PORT = 5432
 
 _INITDB_TIMEOUT_S = 120.0
+_REASON_LENGTH = 600
 # sockaddr_un.sun_path, with its closing NUL: 104 bytes on macOS, 108 on Linux.
 _SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 
@@ -171,10 +172,9 @@ def _initdb(cluster: Cluster, target: Path) -> None:
 def _initdb_failed(output: str) -> StoreUnavailable | StorageFull:
     if "No space left on device" in output:
         return StorageFull(what="The embedded PostgreSQL", reason="no space left on device")
-    lines = [line for line in output.splitlines() if "error" in line.lower() or "FATAL" in line] or [
-        output.strip()
-    ]
-    return StoreUnavailable(what="The embedded PostgreSQL", reason=f"initdb failed: {lines[0]}")
+    # Its last words tell of tidying up; the cause comes before them.
+    said = "; ".join(line.strip() for line in output.splitlines() if line.strip())
+    return StoreUnavailable(what="The embedded PostgreSQL", reason=f"initdb failed: {said[:_REASON_LENGTH]}")
 
 
 def _configure(cluster: Cluster) -> None:
