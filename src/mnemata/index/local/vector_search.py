@@ -122,14 +122,14 @@ class Searcher:
 def compared(live: Live, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.int64]]:
     """Those of the memories that have a vector, and their slots."""
     columns = live.columns
-    found = [(number, slot) for number in numbers if (slot := _slot_of(live, number)) is not None]
+    located = zip(numbers, live.ids.find_all(numbers), strict=True)
+    found = [(number, seen) for number, slot in located if (seen := _as_seen(live, number, slot)) is not None]
     slots = np.array([slot for _, slot in found], np.int64)
     held = columns.lives(slots) & columns.column("has_vector", slots)
     return [number for (number, _), holds in zip(found, held.tolist(), strict=True) if holds], slots[held]
 
 
-def _slot_of(live: Live, number: int) -> int | None:
-    slot = live.ids.find(number)
+def _as_seen(live: Live, number: int, slot: int | None) -> int | None:
     if slot is None or slot < live.columns.size:
         return slot
     # The memory was changed after this snapshot: look for the slot that it had before.
