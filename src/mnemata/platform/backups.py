@@ -15,14 +15,14 @@ from mnemata.store.backup_rotation import rotate, scheduled_name
 from mnemata.store.backup_tools import PostgresTools
 
 BackUp = Callable[[Path | None], Awaitable[Facts]]
-"""Makes a backup at a path, or in the backup folder."""
+"""Makes a backup at a path; without one in the backup folder, under a name that no rotation deletes."""
 
 
 def backup_to(settings: Settings, store: Store, clock: Clock) -> BackUp:
     folder = settings.backup.dir or store.folder.backups
 
     async def back_up(path: Path | None) -> Facts:
-        target = path or folder / scheduled_name(clock.now())
+        target = path or folder / f"kept-{scheduled_name(clock.now())}"
         report = await backup(store.url, target, tools=PostgresTools.bundled(), clock=clock)
         return {
             "path": str(report.path),
@@ -34,11 +34,13 @@ def backup_to(settings: Settings, store: Store, clock: Clock) -> BackUp:
     return back_up
 
 
-def scheduled(settings: Settings, store: Store, back_up: BackUp) -> Callable[[], Awaitable[None]]:
+def scheduled(
+    settings: Settings, store: Store, back_up: BackUp, clock: Clock
+) -> Callable[[], Awaitable[None]]:
     folder = settings.backup.dir or store.folder.backups
 
     async def run() -> None:
-        await back_up(None)
+        await back_up(folder / scheduled_name(clock.now()))
         await asyncio.to_thread(rotate, folder, keep=settings.backup.keep)
 
     return run

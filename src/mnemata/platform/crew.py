@@ -54,7 +54,7 @@ def start_workers(
         tasks.start("backfill", Backfill(database, batcher, vectors, parts.barrier, clock=parts.clock).run)
     interval_s = parts.settings.backup.interval_s
     if interval_s > 0:
-        run = scheduled(parts.settings, parts.store, back_up)
+        run = scheduled(parts.settings, parts.store, back_up, parts.clock)
         tasks.start("backups", BackupSchedule(run, interval_s=interval_s, metrics=parts.metrics).run)
 
 

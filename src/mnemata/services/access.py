@@ -12,11 +12,14 @@ from datetime import datetime, timedelta
 
 from mnemata.domain.access import ApiKey, Tenant
 from mnemata.domain.clock import Clock
-from mnemata.domain.errors import InvalidField, KeyNotFound, Unauthenticated
+from mnemata.domain.errors import InvalidField, KeyNotFound, MnemataError, Unauthenticated
 from mnemata.domain.ids import TenantId
 from mnemata.domain.scope import DEFAULT_TENANT, Role, Scope
+from mnemata.observability.logging import get_logger
 from mnemata.store.access import StoredKey
 from mnemata.store.database import Database
+
+log = get_logger("services")
 
 _CREDENTIAL = re.compile(r"mk_([a-z0-9]{16})_([A-Za-z0-9_-]{43})")
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -128,13 +131,22 @@ class Access:
             return known[1]
         async with self._database.platform() as transaction:
             found = await transaction.access.key(key_id)
-            if found is not None and found.revoked_at is None:
-                await transaction.access.touch(key_id, now=now)
         if found is not None:
             self._known[key_id] = (now, found)
+            await self._note_use(found, now)
         while len(self._known) > _CACHED:
             self._known.popitem(last=False)
         return found
+
+    async def _note_use(self, key: StoredKey, now: datetime) -> None:
+        """Noting is a courtesy: where nothing can be written, reading goes on."""
+        if key.revoked_at is not None:
+            return
+        try:
+            async with self._database.platform() as transaction:
+                await transaction.access.touch(key.id, now=now)
+        except MnemataError as error:
+            log.warning("key_use_not_noted", key_id=key.id, code=error.code)
 
 
 def _shown(key: StoredKey) -> ApiKey:

@@ -99,7 +99,10 @@ async def test_a_poisonous_change_is_set_aside_and_the_rest_goes_on(
     bad = await store(platform, scope, "the one that breaks")
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         # A vector that is not of the space's length: what a damaged disk or a foreign program could leave behind.
-        await connection.execute("UPDATE embeddings SET dimensions = 1, vector = '\\x00112233'::bytea")
+        async with asyncio.timeout(15):
+            damage = "UPDATE embeddings SET dimensions = 1, vector = '\\x00112233'::bytea"
+            while (await connection.execute(damage)).rowcount == 0:
+                await asyncio.sleep(0.01)
     await platform.services.revise.patch(scope, bad.id, {"tags": ["again"]})
     await store(platform, scope, "the one that follows")
     assert await search(platform, scope, "follows") == ["the one that follows"]
