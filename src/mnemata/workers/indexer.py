@@ -95,6 +95,7 @@ class Indexer:
             if changes:
                 await self.apply(self._index, changes)
                 self._barrier.advance(changes[-1].position)
+        await self._vectors.keep()
         if len(changes) < size:
             self.caught_up.set()
         elif changes:
@@ -117,6 +118,7 @@ class Indexer:
         async with self._database.platform() as transaction:
             documents = await transaction.documents(ids)
         await index.apply(await self._actions(documents, embed=set(ids)), position=position)
+        await self._vectors.keep()
 
     async def _read(self, after: Position, *, limit: int) -> Sequence[Change]:
         async with self._database.platform() as transaction:

@@ -26,6 +26,7 @@ class VectorSource:
         self._database = database
         self._batcher = batcher
         self._health = health
+        self._unkept: dict[VectorKey, Vector] = {}
         self.space = space
         self.wanting = False
         """Whether the model failed since the last backfill: some memories wait for their vectors."""
@@ -33,16 +34,35 @@ class VectorSource:
     async def of(self, memories: Sequence[Memory], *, embed: Sequence[Memory]) -> dict[VectorKey, Vector]:
         """The vectors of `memories` that can be had now; those of `embed` are made where they are missing.
 
-        A model that fails leaves them out and sets `wanting`: the memories are indexed by their words, and the
-        backfill brings the vectors later.
+        What was made is in the store after the next `keep`. A model that fails leaves them out and sets `wanting`: the
+        memories are indexed by their words, and the backfill brings the vectors later.
         """
-        keys = list(dict.fromkeys(vector_key(memory) for memory in memories))
+        # A neighbour comes several times, and a key is a hash: once for each memory.
+        different = {memory.id: memory for memory in memories}
+        keys = {memory_id: vector_key(memory) for memory_id, memory in different.items()}
         async with self._database.platform() as transaction:
-            found = dict(await transaction.embeddings.get(self.space, keys))
-        missing = {vector_key(memory): memory for memory in embed if vector_key(memory) not in found}
+            found = dict(await transaction.embeddings.get(self.space, list(dict.fromkeys(keys.values()))))
+        found.update((key, self._unkept[key]) for key in keys.values() if key in self._unkept)
+        missing = {keys[memory.id]: memory for memory in embed if keys[memory.id] not in found}
         if missing and self._batcher is not None:
             found.update(await self._embed(self._batcher, missing))
         return found
+
+    async def keep(self) -> None:
+        """Bring into the store what the model has made since the last call. Never raises.
+
+        After the index has it, not before: writers wait for the index, and the vectors can be made again. Where the store
+        does not take them, the backfill does so.
+        """
+        made, self._unkept = self._unkept, {}
+        if not made:
+            return
+        try:
+            async with self._database.platform() as transaction:
+                await transaction.embeddings.put(self.space, made)
+        except MnemataError as error:
+            self.wanting = True
+            log.warning("vectors_not_kept", vectors=len(made), code=error.code)
 
     async def _embed(self, batcher: Batcher, missing: dict[VectorKey, Memory]) -> dict[VectorKey, Vector]:
         try:
@@ -54,6 +74,5 @@ class VectorSource:
             return {}
         self._health.worked()
         made = dict(zip(missing, rows, strict=True))
-        async with self._database.platform() as transaction:
-            await transaction.embeddings.put(self.space, made)
+        self._unkept.update(made)
         return made

@@ -1,0 +1,90 @@
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from mnemata.domain import rules
+from mnemata.domain.ids import SequentialIds
+from mnemata.domain.memory import Memory, MemoryDraft
+from mnemata.domain.scope import DEFAULT_TENANT
+from mnemata.embedding.batcher import Batcher
+from mnemata.embedding.hashing import HashingEmbedder
+from mnemata.observability.metrics import Metrics
+from mnemata.platform import Platform
+from mnemata.services.model_health import ModelHealth
+from mnemata.services.projection import VectorKey, vector_key
+from mnemata.store.database import Database
+from mnemata.workers.vectors import VectorSource
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+class Counting(HashingEmbedder):
+    """A real embedder that counts its texts."""
+
+    texts = 0
+
+    def embed_documents(self, texts: list[str]) -> np.ndarray:
+        self.texts += len(texts)
+        return super().embed_documents(texts)
+
+
+@pytest.fixture
+def database(platform: Platform) -> Database:
+    return platform.store.database
+
+
+@pytest.fixture
+def embedder() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+async def source(database: Database, embedder: Counting) -> AsyncIterator[VectorSource]:
+    batcher = Batcher(embedder, metrics=Metrics())
+    yield VectorSource(database, batcher, space=embedder.space, health=ModelHealth(there=True))
+    await batcher.close()
+
+
+@pytest.fixture
+def memory() -> Memory:
+    draft = MemoryDraft(content="The kettle is in the attic.")
+    return rules.new_memory(draft, memory_id=SequentialIds().new(), tenant=DEFAULT_TENANT, now=NOW)
+
+
+async def stored(database: Database, source: VectorSource, memory: Memory) -> dict[VectorKey, np.ndarray]:
+    async with database.platform() as transaction:
+        return await transaction.embeddings.get(source.space, [vector_key(memory)])
+
+
+async def test_made_vectors_are_in_the_store_after_they_were_kept_and_not_before(
+    database: Database, source: VectorSource, memory: Memory
+) -> None:
+    made = await source.of([memory], embed=[memory])
+    before = await stored(database, source, memory)
+    await source.keep()
+    after = await stored(database, source, memory)
+
+    assert before == {}
+    assert np.array_equal(after[vector_key(memory)], made[vector_key(memory)])
+
+
+async def test_a_text_is_not_embedded_again_while_its_vector_waits_to_be_kept(
+    source: VectorSource, embedder: Counting, memory: Memory
+) -> None:
+    first = await source.of([memory], embed=[memory])
+    again = await source.of([memory], embed=[memory])
+
+    assert embedder.texts == 1
+    assert np.array_equal(first[vector_key(memory)], again[vector_key(memory)])
+
+
+async def test_what_the_store_does_not_take_is_left_to_the_backfill(
+    database: Database, source: VectorSource, memory: Memory
+) -> None:
+    await source.of([memory], embed=[memory])
+    await database.close()
+    await source.keep()
+
+    assert source.wanting
