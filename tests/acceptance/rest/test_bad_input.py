@@ -212,3 +212,49 @@ async def test_a_request_id_that_is_none_is_replaced(client: httpx.AsyncClient, 
 
     assert answered != given
     assert answered.isalnum()
+
+
+async def test_a_caller_who_goes_away_in_the_middle_of_a_body_stores_nothing(
+    app: FastAPI, inside: httpx.AsyncClient
+) -> None:
+    messages = [
+        {"type": "http.request", "body": b'{"content":"half a', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/v1/memories",
+        "raw_path": b"/v1/memories",
+        "query_string": b"",
+        "headers": [
+            (b"host", b"mnemata"),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"40"),
+        ],
+    }
+    await app(scope, receive, send)
+
+    assert sent[0]["status"] == 400
+    assert (await inside.get("/v1/memories")).json()["items"] == []
+
+
+async def test_what_a_request_logs_can_be_found_by_its_id(app: FastAPI, inside: httpx.AsyncClient) -> None:
+    from structlog.contextvars import get_contextvars
+
+    async def look() -> Any:
+        return get_contextvars()
+
+    app.add_api_route("/look", look)
+
+    assert (await inside.get("/look", headers={"X-Request-ID": "abc-2"})).json() == {"request_id": "abc-2"}

@@ -19,7 +19,7 @@ from mnemata.api.rest.middleware.own_pages import OwnPages
 from mnemata.api.rest.middleware.telemetry import Telemetry
 from mnemata.api.rest.options import HttpOptions
 from mnemata.api.rest.reference.page import reference_page
-from mnemata.api.rest.rendering import json_response
+from mnemata.api.rest.rendering import dumps
 from mnemata.domain.clock import Clock, SystemClock
 from mnemata.observability.metrics import Metrics
 from mnemata.services.catalogue import Services
@@ -54,10 +54,11 @@ def bare_app() -> FastAPI:
 
 def _add_document_routes(app: FastAPI, document: dict[str, Any]) -> None:
     app.openapi = lambda: document
+    raw = dumps(document)
     page = reference_page(document)
 
     async def read_document(_: Request) -> Response:
-        return json_response(document)
+        return Response(raw, media_type="application/json")
 
     async def read_reference(_: Request) -> Response:
         return Response(page.html, media_type="text/html", headers={"Content-Security-Policy": page.policy})

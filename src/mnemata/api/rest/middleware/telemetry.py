@@ -7,6 +7,7 @@ import secrets
 from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, unbind_contextvars
 
 from mnemata.api.rest.door import Door
 from mnemata.api.rest.errors import problem_response
@@ -35,6 +36,8 @@ class Telemetry:
             return
         started = perf_counter()
         request_id = _request_id(scope)
+        # Whatever is logged for this request, in whichever room, can be found by its id.
+        bind_contextvars(request_id=request_id.decode())
         status = 0
 
         async def send_marked(message: Message) -> None:
@@ -49,11 +52,12 @@ class Telemetry:
             await self._app(scope, receive, send_marked)
         except Exception:
             # A door answers whatever happens; the cause is for the log, under the id that the caller sees.
-            _log.exception("request_failed", request_id=request_id.decode(), route=_route(scope))
+            _log.exception("request_failed", route=_route(scope))
             if status:
                 raise
             await problem_response(MnemataError(request_id=request_id.decode()))(scope, receive, send_marked)
         finally:
+            unbind_contextvars("request_id")
             self._metrics.requests_in_flight.dec()
             self._observe(scope, status, perf_counter() - started)
 
