@@ -6,6 +6,7 @@ import asyncio
 
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import MnemataError
+from mnemata.domain.ids import MemoryId
 from mnemata.embedding.batcher import Batcher
 from mnemata.observability.logging import get_logger
 from mnemata.services.barrier import IndexBarrier
@@ -46,19 +47,23 @@ class Backfill:
 
     async def _attempt(self) -> None:
         self._vectors.wanting = False
+        last: MemoryId | None = None
         try:
-            while await self.step():
+            while (last := await self.step(after=last)) is not None:
                 pass
         except MnemataError as error:
             self._vectors.wanting = True
             log.warning("backfill_waits", code=error.code)
 
-    async def step(self) -> int:
-        """Embed the next memories that have no vector and announce them in the feed; how many there were."""
+    async def step(self, *, after: MemoryId | None) -> MemoryId | None:
+        """Embed the next memories behind an id that have no vector, and announce them in the feed.
+
+        The id of the last of them; None where there were none.
+        """
         async with self._database.platform() as transaction:
-            memories = await transaction.embeddings.missing(self._vectors.space, limit=_BATCH)
+            memories = await transaction.embeddings.missing(self._vectors.space, limit=_BATCH, after=after)
         if not memories:
-            return 0
+            return None
         rows = await self._batcher.embed_documents([memory.embedded_text for memory in memories])
         async with self._database.platform() as transaction:
             made = dict(zip(map(vector_key, memories), rows, strict=True))
@@ -66,4 +71,4 @@ class Backfill:
             await transaction.feed.announce_embedded(memories, now=self._clock.now())
         self._barrier.wake()
         log.info("vectors_backfilled", memories=len(memories))
-        return len(memories)
+        return memories[-1].id
