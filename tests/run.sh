@@ -22,7 +22,7 @@ rm -f .coverage .coverage.*
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 echo "--- tests"
-"$bin/python" -m pytest -n "${TEST_WORKERS:-2}" --dist loadgroup --cov --cov-report= "$@" 2>&1 | tee "$log"
+"$bin/python" -m pytest -n "${TEST_WORKERS:-2}" --dist loadfile --cov --cov-report= "$@" 2>&1 | tee "$log"
 tests_code="${PIPESTATUS[0]}"
 [ "$tests_code" -eq 0 ] || failed+=("pytest (exit code $tests_code)")
 

@@ -19,8 +19,8 @@ import pytest
 
 from mnemata.cli.main import run
 
-START_WITHIN_S = 60
-END_WITHIN_S = 40
+START_WITHIN_S = 120
+END_WITHIN_S = 60
 
 
 @dataclass
@@ -135,28 +135,34 @@ def command(open_folder):
     return CommandLine(open_folder / "data")
 
 
-@pytest.fixture
-def server(command):
-    started = served(command)
-    yield started
-    if started.process.poll() is None:
-        started.stop()
+@pytest.fixture(scope="module")
+def shared_command():
+    """The command line on one data folder for all tests of a file."""
+    folder = Path(tempfile.mkdtemp(prefix="mnemata-"))
+    folder.chmod(0o755)
+    yield CommandLine(folder / "data")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def shared_server():
+def shared_serve():
+    """Starts servers that are gone after the file's tests: call it with a command line."""
+    yield from _servers()
+
+
+@pytest.fixture(scope="module")
+def shared_server(shared_command, shared_serve):
     """One server for the tests of a file that only add to it."""
-    folder = Path(tempfile.mkdtemp(prefix="mnemata-"))
-    folder.chmod(0o755)
-    started = served(CommandLine(folder / "data"))
-    yield started
-    started.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    return shared_serve(shared_command)
 
 
 @pytest.fixture
 def serve():
     """Starts servers that are gone after the test: call it with a command line."""
+    yield from _servers()
+
+
+def _servers():
     started = []
 
     def start(command, *arguments):

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import httpx
-import pytest
 
 
 def test_memory_that_was_added_is_found_listed_shown_forgotten_and_brought_back(shared_server):
@@ -112,58 +111,28 @@ def test_commands_work_without_a_server_and_keep_what_they_stored(command):
     assert not (command.data_dir / "server.json").exists()
 
 
-def test_first_screen_says_where_it_is_what_it_runs_on_and_what_to_try(command, serve):
+def test_first_screen_says_where_it_is_what_it_runs_on_and_what_works_as_it_stands(command, serve):
     server = serve(command)
-
-    docs = httpx.get(f"{server.url}/docs", timeout=10)
-    code, screen, _ = server.stop()
-
-    assert code == 0
-    for word in (
-        server.url,
-        str(command.data_dir),
-        "PostgreSQL",
-        "hashing",
-        "0 memories",
-        " add ",
-        "/docs",
-        "curl",
-    ):
-        assert word in screen
-    assert docs.status_code == 200
-
-
-def test_commands_shown_on_the_first_screen_work_as_they_stand(command, serve):
-    server = serve(command)
-    curl = f"""curl -sf {server.url}/v1/memories -H 'Content-Type: application/json' -d '{{"content": "Ana prefers the window seat", "user_id": "ana"}}'"""
-    answer = httpx.post(
-        f"{server.url}/v1/memories", json={"content": "Ana prefers the window seat", "user_id": "ana"}
+    reference = httpx.get(f"{server.url}/docs", timeout=10)
+    body = '{"content": "Ana prefers the window seat", "user_id": "ana"}'
+    stored = httpx.post(
+        f"{server.url}/v1/memories", content=body, headers={"Content-Type": "application/json"}, timeout=10
     )
+    code, screen, err = server.stop(signal.SIGTERM)
 
-    found = command.json("search", "where does Ana like to sit?")
-    _, screen, _ = server.stop()
-
-    assert answer.status_code == 201
-    assert found["total"] == 1
-    assert curl.removeprefix("curl -sf ") in screen
-
-
-def test_second_server_on_the_folder_is_refused_with_the_pid_of_the_first(server):
-    refused = server.command("serve", code=5)
-
-    assert str(server.process.pid) in refused.err
-    assert httpx.get(f"{server.url}/healthz", timeout=10).is_success
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_server_that_is_told_to_stop_ends_well_and_takes_its_file_along(command, serve, how):
-    server = serve(command)
-
-    code, _, err = server.stop(how)
-
-    assert code == 0
+    assert (code, reference.status_code, stored.status_code) == (0, 200, 201)
+    facts = (server.url, str(command.data_dir), "PostgreSQL", "hashing", "0 memories", "/docs")
+    commands = (" add ", " search ", f"curl {server.url}/v1/memories", f"-d '{body}'")
+    assert [word for word in facts + commands if word not in screen] == []
     assert "Traceback" not in err
     assert not (command.data_dir / "server.json").exists()
+
+
+def test_second_server_on_the_folder_is_refused_with_the_pid_of_the_first(shared_server):
+    refused = shared_server.command("serve", code=5)
+
+    assert str(shared_server.process.pid) in refused.err
+    assert httpx.get(f"{shared_server.url}/healthz", timeout=10).is_success
 
 
 def test_server_that_was_killed_stands_in_nobody_s_way(command, serve):
@@ -177,12 +146,14 @@ def test_server_that_was_killed_stands_in_nobody_s_way(command, serve):
     assert [hit["memory"]["id"] for hit in found["hits"]] == [added["id"]]
 
 
-def test_json_of_a_server_is_its_address(command, serve):
+def test_server_tells_programs_its_address_and_ends_well_on_ctrl_c(command, serve):
     server = serve(command, "--json")
 
-    _, out, _ = server.stop()
+    code, out, err = server.stop(signal.SIGINT)
 
+    assert code == 0
     assert json.loads(out)["url"] == server.url
+    assert "Traceback" not in err
 
 
 def test_module_and_command_are_the_same_program():

@@ -7,10 +7,11 @@ import httpx
 import pytest
 
 
-@pytest.fixture
-def guarded(command, serve):
-    command.environment["MNEMATA_AUTH__REQUIRED"] = "true"
-    return serve(command)
+@pytest.fixture(scope="module")
+def guarded(shared_command, shared_serve):
+    """A server that asks for keys."""
+    shared_command.environment["MNEMATA_AUTH__REQUIRED"] = "true"
+    return shared_serve(shared_command)
 
 
 def test_owner_of_the_folder_needs_no_key_and_others_do(guarded):
@@ -42,25 +43,19 @@ def test_key_opens_its_tenant_with_its_role_until_it_is_revoked(guarded):
     assert made["secret"] not in json.dumps(keys)
 
 
-def test_key_made_before_the_server_runs_is_the_server_s(command, serve):
+def test_keys_made_before_and_kept_by_a_server_still_open_the_next_one(command, serve):
     secret = command("keys", "create", "first", "--role", "admin").out.strip()
     command.environment["MNEMATA_AUTH__REQUIRED"] = "true"
+    serve(command).stop()
+    kept = (command.data_dir / "local.key").read_text()
+
     server = serve(command)
 
-    answer = httpx.get(f"{server.url}/v1/memories", headers={"X-API-Key": secret}, timeout=10)
-
-    assert answer.status_code == 200
-    assert httpx.get(f"{server.url}/v1/memories", timeout=10).status_code == 401
-
-
-def test_second_start_uses_the_same_local_key(guarded, serve):
-    kept = (guarded.command.data_dir / "local.key").read_text()
-    guarded.stop()
-
-    serve(guarded.command)
-
-    assert (guarded.command.data_dir / "local.key").read_text() == kept
-    assert len(guarded.command.json("keys", "list")["items"]) == 1
+    with_key = httpx.get(f"{server.url}/v1/memories", headers={"X-API-Key": secret}, timeout=10)
+    without = httpx.get(f"{server.url}/v1/memories", timeout=10)
+    assert (with_key.status_code, without.status_code) == (200, 401)
+    assert (command.data_dir / "local.key").read_text() == kept
+    assert len(command.json("keys", "list")["items"]) == 2
 
 
 def test_key_that_is_not_there_cannot_be_revoked(guarded):
