@@ -9,8 +9,9 @@ so that a hundred configurations take minutes. `--vectors` keeps the embeddings 
 from __future__ import annotations
 
 import argparse
+import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,8 @@ from mnemata.ranking.defaults import DEPTH, FUSION
 from mnemata.ranking.fusion import Convex, Fusion, ReciprocalRank, fuse
 
 FIELDS = (CONTENT, CONTENT_ENGLISH, SPEAKER, NEIGHBOURS)
-CONVERSATIONS, DOCUMENTS = partial(metrics.recall, k=10), partial(metrics.ndcg, k=10)
+RECALL, NDCG = "recall@10", "nDCG@10"
+MEASURES = {RECALL: partial(metrics.recall, k=10), NDCG: partial(metrics.ndcg, k=10)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,14 @@ DEFAULT = Configuration(fields={field: FIELD_WEIGHTS[field] for field in FIELDS}
 class Matrix:
     """A set, with every question's score of every memory in each field and by meaning."""
 
-    def __init__(self, chosen: sets.RetrievalSet, vectors: np.ndarray, asked: np.ndarray) -> None:
+    def __init__(
+        self,
+        chosen: sets.RetrievalSet,
+        vectors: np.ndarray,
+        asked: np.ndarray,
+        *,
+        conversational: bool | None,
+    ) -> None:
         self.name = chosen.name
         self._set = chosen
         self._ids = [MemoryId(UUID(int=row)) for row in range(len(chosen.memories))]
@@ -74,20 +83,27 @@ class Matrix:
                 for question in chosen.questions
             ]
         )
-        self.conversational = any(memory.get("session_id") for memory in chosen.memories)
+        sessions = any(memory.get("session_id") for memory in chosen.memories)
+        self.conversational = sessions if conversational is None else conversational
         self._fields = {name: self._scores(name, texts) for name, texts in self._texts().items()}
 
-    def judge(self, configuration: Configuration) -> float:
-        """The mean of the set's headline measure."""
-        measure = CONVERSATIONS if self.conversational else DOCUMENTS
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The headline measure first."""
+        return (RECALL, NDCG) if self.conversational else (NDCG,)
+
+    def judge(self, configuration: Configuration) -> str:
+        """The means of the set's measures, as cells of a table."""
         lexical, vector = self._lexical(configuration), self._vector(configuration)
-        values = [
-            measure(
-                self._ranked(lexical[row], vector[row], row, configuration), self._set.judgements[question.id]
-            )
+        ranked = {
+            question.id: self._ranked(lexical[row], vector[row], row, configuration)
             for row, question in enumerate(self._set.questions)
-        ]
-        return float(np.mean(values))
+        }
+        return " | ".join(f"{self._mean(ranked, measure):.4f}" for measure in self.measures)
+
+    def _mean(self, ranked: Mapping[str, Sequence[str]], measure: str) -> float:
+        judged = self._set.judgements
+        return float(np.mean([MEASURES[measure](found, judged[name]) for name, found in ranked.items()]))
 
     def _ranked(
         self, lexical: np.ndarray, vector: np.ndarray, row: int, configuration: Configuration
@@ -177,25 +193,70 @@ def main() -> None:
     )
     parser.add_argument("--markdown", type=Path, default=None, help="write the table to a file")
     options = parser.parse_args()
-    matrices = [_matrix(options.data / name, options.vectors) for name in sets.names_in(options.data)]
-    lines = list(_table(matrices))
+    chosen = [sets.load(options.data / name) for name in sets.names_in(options.data)]
+    matrices = [_matrix(one, options.vectors) for one in chosen]
+    lines = [*_table(matrices), "", *_structure_table(chosen, matrices, options.vectors)]
     if options.markdown is not None:
         options.markdown.write_text("\n".join(lines) + "\n", "utf-8")
 
 
-def _table(matrices: Sequence[Matrix]) -> Any:
-    heads = [f"{one.name} {'recall@10' if one.conversational else 'nDCG@10'}" for one in matrices]
-    for line in (f"| changed | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"):
-        print(line)
-        yield line
+def _table(matrices: Sequence[Matrix]) -> Iterator[str]:
+    yield from _heads("changed", matrices)
     for name, configuration in variants():
-        line = f"| {name} | {' | '.join(f'{one.judge(configuration):.4f}' for one in matrices)} |"
-        print(line, flush=True)
-        yield line
+        yield from _shown(f"| {name} | {' | '.join(one.judge(configuration) for one in matrices)} |")
 
 
-def _matrix(folder: Path, cache: Path | None) -> Matrix:
-    chosen = sets.load(folder)
+def _structure_table(
+    chosen: Sequence[sets.RetrievalSet], matrices: Sequence[Matrix], cache: Path | None
+) -> Iterator[str]:
+    """What telling who speaks, and which turns belong together, is worth: conversations without it."""
+    talks = [one for one, matrix in zip(chosen, matrices, strict=True) if matrix.conversational]
+    yield from _heads("conversations told", [one for one in matrices if one.conversational])
+    for name, treated in {
+        "with speakers and sessions": talks,
+        "without speakers": [_without(one, ("role",)) for one in talks],
+        "without sessions": [_without(one, ("session_id", "sequence")) for one in talks],
+        "without either": [_without(one, ("role", "session_id", "sequence")) for one in talks],
+        "with both, asked without naming a speaker": [_unnamed(one) for one in talks],
+    }.items():
+        figures = [_matrix(one, cache, conversational=True).judge(DEFAULT) for one in treated]
+        yield from _shown(f"| {name} | {' | '.join(figures)} |")
+
+
+def _heads(first: str, matrices: Sequence[Matrix]) -> Iterator[str]:
+    heads = [f"{one.name} {measure}" for one in matrices for measure in one.measures]
+    yield from _shown(f"| {first} | {' | '.join(heads)} |")
+    yield from _shown("|---" * (len(heads) + 1) + "|")
+
+
+def _unnamed(chosen: sets.RetrievalSet) -> sets.RetrievalSet:
+    names = "|".join(sorted({re.escape(memory["role"]) for memory in chosen.memories if memory.get("role")}))
+    pattern = re.compile(rf"\b({names})('s)?\b", re.IGNORECASE)
+    questions = [replace(question, text=pattern.sub("", question.text)) for question in chosen.questions]
+    return replace(chosen, name=f"{chosen.name} unnamed", questions=questions)
+
+
+def _without(chosen: sets.RetrievalSet, dropped: Sequence[str]) -> sets.RetrievalSet:
+    memories = [
+        {field: value for field, value in memory.items() if field not in dropped}
+        for memory in chosen.memories
+    ]
+    name = f"{chosen.name} without speakers" if "role" in dropped else chosen.name
+    return replace(chosen, name=name, memories=memories)
+
+
+def _shown(line: str) -> Iterator[str]:
+    print(line, flush=True)
+    yield line
+
+
+def _matrix(chosen: sets.RetrievalSet, cache: Path | None, *, conversational: bool | None = None) -> Matrix:
+    """`conversational`: whether recall is the headline measure; by default where there are sessions."""
+    vectors, asked = _embedded(chosen, cache)
+    return Matrix(chosen, vectors, asked, conversational=conversational)
+
+
+def _embedded(chosen: sets.RetrievalSet, cache: Path | None) -> tuple[np.ndarray, np.ndarray]:
     kept = None if cache is None else cache / f"{chosen.name}.npz"
     if kept is None or not kept.exists():
         embedder = build("all-MiniLM-L6-v2", model_path=None, threads=0)
@@ -205,11 +266,11 @@ def _matrix(folder: Path, cache: Path | None) -> Matrix:
         asked = embedder.embed_queries([question.text for question in chosen.questions])
         embedder.close()
         if kept is None:
-            return Matrix(chosen, vectors, asked)
+            return vectors, asked
         kept.parent.mkdir(parents=True, exist_ok=True)
         np.savez(kept, vectors=vectors, asked=asked)
     stored = np.load(kept)
-    return Matrix(chosen, stored["vectors"], stored["asked"])
+    return stored["vectors"], stored["asked"]
 
 
 def _spoken(memory: Mapping[str, Any]) -> str:

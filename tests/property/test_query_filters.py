@@ -4,13 +4,16 @@ import json
 from datetime import UTC, datetime
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mnemata.domain.errors import InvalidFilter
 from mnemata.domain.filter import FIELD_TYPES, FieldType, matches
 from mnemata.domain.memory import Memory
 from mnemata.query.filters import OPERATORS, parse_filter, to_json
+
+# How busy the machine is must not decide.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 MOMENTS = [datetime(2026, 5, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
 DATES = ["2026-05-01", "2026-05-01T12:00:00Z", "2026-05-02T14:00:00+02:00", "2026-05-03"]
@@ -118,6 +121,7 @@ json_values = st.recursive(
 )
 
 
+@patient
 @given(filters)
 def test_filter_survives_being_written_as_json_and_read_again(described):
     tree = parse_filter(described)
@@ -125,11 +129,13 @@ def test_filter_survives_being_written_as_json_and_read_again(described):
     assert parse_filter(json.loads(json.dumps(to_json(tree)))) == tree
 
 
+@patient
 @given(leaves, memories)
 def test_negated_operator_holds_exactly_where_the_plain_one_does_not(described, memory):
     assert matches(parse_filter({"not": described}), memory) != matches(parse_filter(described), memory)
 
 
+@patient
 @given(leaves, leaves, memories)
 def test_or_and_and_mean_what_they_say(left, right, memory):
     one, other = matches(parse_filter(left), memory), matches(parse_filter(right), memory)
@@ -146,6 +152,7 @@ def refusal(value: object) -> InvalidFilter | None:
     return None
 
 
+@patient
 @given(json_values)
 def test_any_json_is_read_or_refused_with_a_place_and_a_remedy(value):
     refused = refusal(value)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 RESAMPLES = 2_000
+BLOCK = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ def interval(
     if not values:
         raise ValueError("an interval needs at least one value")
     sample = np.asarray(values, np.float64)
-    means = np.array([generator.choice(sample, size=len(sample)).mean() for _ in range(resamples)])
+    means = np.concatenate([_means(sample, size, generator) for size in _blocks(resamples)])
     low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return Interval(mean=float(sample.mean()), low=float(low), high=float(high))
 
@@ -55,3 +57,16 @@ def paired_difference(
     return interval(
         [new - old for new, old in zip(after, before, strict=True)], generator, resamples=resamples
     )
+
+
+def _means(
+    sample: NDArray[np.float64], resamples: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """(resamples,) float64: the mean of as many draws with replacement as there are values, again and again."""
+    return sample[generator.integers(0, len(sample), size=(resamples, len(sample)))].mean(axis=1)
+
+
+def _blocks(resamples: int) -> list[int]:
+    # All draws at once would take memory by the product of queries and resamples.
+    whole, rest = divmod(resamples, BLOCK)
+    return [BLOCK] * whole + ([rest] if rest else [])

@@ -39,6 +39,13 @@ def test_lower_level_gives_a_narrower_interval():
     assert narrow.high - narrow.low < wide.high - wide.low
 
 
+@pytest.mark.parametrize("resamples", [50, 100, 250])
+def test_any_number_of_resamples_is_drawn(resamples):
+    found = interval([0.0, 1.0] * 20, generator(), resamples=resamples)
+
+    assert 0.0 < found.low < 0.5 < found.high < 1.0
+
+
 def test_equal_values_leave_no_doubt():
     assert interval([0.25] * 5, generator()) == Interval(mean=0.25, low=0.25, high=0.25)
 

@@ -3,10 +3,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mnemata.quality import metrics
+
+# How busy the machine is must not decide.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 GAINS = {"a": 3.0, "b": 2.0, "c": 1.0, "x": 0.0, "y": -1.0}
 ALL_MEASURES = [metrics.ndcg, metrics.recall, metrics.precision, metrics.reciprocal_rank, metrics.hit]
@@ -63,6 +66,7 @@ documents = st.text("abcdxy", min_size=1, max_size=1)
 
 
 @pytest.mark.parametrize("measure", ALL_MEASURES)
+@patient
 @given(st.lists(documents), st.dictionaries(documents, st.floats(-1, 3)), st.integers(1, 10))
 def test_every_measure_lies_between_zero_and_one(measure, ranked, gains, k):
     assert 0.0 <= measure(ranked, gains, k) <= 1.0 + 1e-9

@@ -67,8 +67,9 @@ def topic(*path: str) -> Field:
         ({"or": [{"user_id": "ana"}, {}]}, Or(items=(AnyOf(field=USER, values=("ana",)), EVERYTHING))),
     ],
 )
-def test_json_filter_is_read_as_this_tree(given, tree):
+def test_json_filter_is_read_as_this_tree_and_written_back(given, tree):
     assert parse_filter(given) == tree
+    assert parse_filter(to_json(tree)) == tree
 
 
 def test_keys_of_an_object_hold_together():

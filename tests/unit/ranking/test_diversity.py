@@ -4,12 +4,15 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mnemata.domain.ids import MemoryId
 from mnemata.ranking.diversity import diversify
 from mnemata.ranking.fusion import Fused
+
+# How busy the machine is must not decide.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 EAST, NORTH = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
 NEAR_EAST = np.array([0.8, 0.6], np.float32)
@@ -72,6 +75,7 @@ def test_fewer_than_two_hits_need_no_order(scores):
     assert order(diversify(ranked(*scores), {}, diversity=0.9)) == list(range(len(scores)))
 
 
+@patient
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 6.28)), min_size=1, max_size=20),
     st.floats(0, 1),

@@ -3,13 +3,16 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.query import Candidate, Explanation
 from mnemata.ranking.defaults import DEPTH, FUSION
 from mnemata.ranking.fusion import Convex, Fused, ReciprocalRank, fuse, unranked
+
+# How busy the machine is must not decide.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 HALF = Convex(vector_weight=0.5)
 
@@ -100,11 +103,13 @@ def as_leg(found: dict[int, float]) -> list[Candidate]:
     return leg(**{f"m{number}": score for number, score in found.items()})
 
 
+@patient
 @given(legs, legs)
 def test_every_candidate_is_ranked_once(lexical, vector):
     assert sorted(order(fuse(as_leg(lexical), as_leg(vector), FUSION))) == sorted({*lexical, *vector})
 
 
+@patient
 @given(legs, st.integers(1, 5))
 def test_deeper_search_does_not_reorder_what_both_legs_had(found, cut):
     lexical, vector = as_leg(found), as_leg({number: 1.0 / score for number, score in found.items()})
