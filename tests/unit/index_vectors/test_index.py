@@ -202,3 +202,15 @@ def test_searches_and_writes_go_on_while_the_leg_is_maintained(opened, memory, u
     assert faults == []
     leg.save()
     assert opened(algorithm="hnsw", exact_below=100).matching(EVERYTHING) == leg.matching(EVERYTHING)
+
+
+@pytest.mark.parametrize("algorithm", ["hnsw", "ivf"])
+def test_a_build_is_given_up_when_the_index_closes_and_nothing_is_lost(opened, fill, rows, algorithm):
+    leg = opened(algorithm=algorithm, exact_below=100)
+    leg.apply(fill(0, COUNT), position=at(1))
+    before = leg.search(rows(1)[0], k=10, condition=EVERYTHING)
+    assert not leg.maintain(lambda: True)
+    assert leg.statistics().indexed == 0
+    assert leg.search(rows(1)[0], k=10, condition=EVERYTHING) == before
+    assert leg.maintain()
+    assert leg.statistics().indexed == COUNT

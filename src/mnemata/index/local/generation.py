@@ -16,6 +16,7 @@ from mnemata.domain.errors import IndexDamaged, SpaceMismatch
 from mnemata.domain.ids import TenantId
 from mnemata.index.local import checksums
 from mnemata.index.local.failures import translated
+from mnemata.index.local.graph import Halted
 from mnemata.index.local.manifest import Identity, Manifest, TenantRecord, read_manifest
 from mnemata.index.local.options import LocalOptions
 from mnemata.index.local.partition import Partition, PartitionCounts
@@ -130,7 +131,7 @@ class IndexGeneration:
                     partition.lexical.fold()
                     partition.lexical.rest()
 
-    def maintain(self) -> bool:
+    def maintain(self, halted: Halted) -> bool:
         """One round of what makes searches faster and files smaller; whether there may be more to do.
 
         Then partitions that were not used for long are closed.
@@ -138,7 +139,7 @@ class IndexGeneration:
         more = False
         for tenant in self._opened():
             with self.using(tenant) as partition:
-                more |= partition is not None and partition.maintain()
+                more |= partition is not None and partition.maintain(halted)
         self._close_surplus()
         return more
 

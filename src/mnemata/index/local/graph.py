@@ -7,9 +7,10 @@ larger index takes their place.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import faiss
 import numpy as np
@@ -30,6 +31,14 @@ from mnemata.index.local.vector_rows import (
     using_threads,
     view_of,
 )
+
+Halted: TypeAlias = Callable[[], bool]
+"""Whether a build is to be given up: asked between every thousand rows."""
+
+
+class BuildGivenUp(Exception):
+    """The index is closing, and nobody will use what was being built."""
+
 
 _ADDED_AT_ONCE = 1_024
 _TRAINED_ON = 64
@@ -74,8 +83,8 @@ class ApproximateIndex(Protocol):
         """About how many rows an exact search gathers and compares in the same time."""
         ...
 
-    def extended(self, matrix: Matrix, chosen: NDArray[np.bool_]) -> ApproximateIndex:
-        """A new index over the first len(chosen) rows. This one goes on answering."""
+    def extended(self, matrix: Matrix, chosen: NDArray[np.bool_], halted: Halted) -> ApproximateIndex:
+        """A new index over the first len(chosen) rows. This one goes on answering. Raises BuildGivenUp."""
         ...
 
     def attach(self, matrix: Matrix) -> None:
@@ -98,9 +107,11 @@ class HnswGraph:
         index.own_fields = False
 
     @classmethod
-    def build(cls, matrix: Matrix, size: int, *, metric: Metric, options: GraphOptions) -> HnswGraph:
+    def build(
+        cls, matrix: Matrix, size: int, *, metric: Metric, options: GraphOptions, halted: Halted
+    ) -> HnswGraph:
         index = _empty_hnsw(matrix.shape[1], metric, options)
-        _add_rows(index, matrix, size, options)
+        _add_rows(index, matrix, size, options, halted)
         return cls._over(index, matrix, metric, options)
 
     @classmethod
@@ -131,10 +142,10 @@ class HnswGraph:
         ef = self._ef(k, share)
         return 12 * ef * (1 + ef / 6_000)
 
-    def extended(self, matrix: Matrix, chosen: NDArray[np.bool_]) -> HnswGraph:
+    def extended(self, matrix: Matrix, chosen: NDArray[np.bool_], halted: Halted) -> HnswGraph:
         index = _empty_hnsw(matrix.shape[1], self._metric, self._options)
         _copy_graph(self._index, index, matrix)
-        _add_rows(index, matrix, len(chosen), self._options)
+        _add_rows(index, matrix, len(chosen), self._options, halted)
         return self._over(index, matrix, self._metric, self._options)
 
     def attach(self, matrix: Matrix) -> None:
@@ -168,7 +179,13 @@ class IvfLists:
 
     @classmethod
     def build(
-        cls, matrix: Matrix, chosen: NDArray[np.bool_], *, metric: Metric, options: GraphOptions
+        cls,
+        matrix: Matrix,
+        chosen: NDArray[np.bool_],
+        *,
+        metric: Metric,
+        options: GraphOptions,
+        halted: Halted,
     ) -> IvfLists:
         slots = np.flatnonzero(chosen)
         lists = max(1, min(round(4 * math.sqrt(len(slots))), len(slots) // _FEWEST_PER_LIST))
@@ -182,7 +199,7 @@ class IvfLists:
         using_threads(options.threads)
         sample = np.random.default_rng(0).permutation(slots)[: lists * _TRAINED_ON]
         index.train(matrix[np.sort(sample)].astype(np.float32))
-        return cls._filled(index, matrix, chosen, metric, options)
+        return cls._filled(index, matrix, chosen, metric=metric, options=options, halted=halted)
 
     @classmethod
     def read(cls, path: Path, size: int, *, metric: Metric, options: GraphOptions) -> IvfLists:
@@ -211,12 +228,12 @@ class IvfLists:
         visited = self._index.nlist + self._size * self._nprobe(k, share) / self._index.nlist
         return IN_ORDER * visited
 
-    def extended(self, matrix: Matrix, chosen: NDArray[np.bool_]) -> IvfLists:
+    def extended(self, matrix: Matrix, chosen: NDArray[np.bool_], halted: Halted) -> IvfLists:
         # The centroids serve until there are four times as many rows as they were made for.
         if np.count_nonzero(chosen) > 4 * (self._index.nlist / 4) ** 2:
-            return self.build(matrix, chosen, metric=self._metric, options=self._options)
+            return self.build(matrix, chosen, metric=self._metric, options=self._options, halted=halted)
         index = _without_lists(self._index)
-        return self._filled(index, matrix, chosen, self._metric, self._options)
+        return self._filled(index, matrix, chosen, metric=self._metric, options=self._options, halted=halted)
 
     def attach(self, matrix: Matrix) -> None:
         """Nothing to do: the lists hold copies of the rows."""
@@ -226,11 +243,20 @@ class IvfLists:
 
     @classmethod
     def _filled(
-        cls, index: Any, matrix: Matrix, chosen: NDArray[np.bool_], metric: Metric, options: GraphOptions
+        cls,
+        index: Any,
+        matrix: Matrix,
+        chosen: NDArray[np.bool_],
+        *,
+        metric: Metric,
+        options: GraphOptions,
+        halted: Halted,
     ) -> IvfLists:
         using_threads(options.threads)
         slots = np.flatnonzero(chosen)
         for start in range(0, len(slots), _ADDED_AT_ONCE):
+            if halted():
+                raise BuildGivenUp
             part = slots[start : start + _ADDED_AT_ONCE]
             index.add_with_ids(matrix[part].astype(np.float32), part)
         return cls(index, len(chosen), metric=metric, options=options)
@@ -250,10 +276,12 @@ def _empty_hnsw(dimensions: int, metric: Metric, options: GraphOptions) -> Any:
     return index
 
 
-def _add_rows(index: Any, matrix: Matrix, size: int, options: GraphOptions) -> None:
+def _add_rows(index: Any, matrix: Matrix, size: int, options: GraphOptions, halted: Halted) -> None:
     """Link the rows from index.ntotal up to `size`, a thousand at a time, so that other threads get their turn."""
     using_threads(options.threads)
     for start in range(index.ntotal, size, _ADDED_AT_ONCE):
+        if halted():
+            raise BuildGivenUp
         index.add(matrix[start : min(start + _ADDED_AT_ONCE, size)].astype(np.float32))
 
 

@@ -59,7 +59,7 @@ class Keeper:
             await self._run(self._tending, self._tend_until_done)
 
     def _tend_until_done(self, generation: IndexGeneration) -> None:
-        while generation.maintain() and not self._stopped.is_set():
+        while not self._stopped.is_set() and generation.maintain(self._stopped.is_set):
             pass
 
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[IndexGeneration], None]) -> None:

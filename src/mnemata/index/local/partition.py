@@ -15,6 +15,7 @@ from mnemata.domain.query import Leg
 from mnemata.domain.vector import Metric, Space
 from mnemata.index.local.document import memory_id
 from mnemata.index.local.failures import translated
+from mnemata.index.local.graph import Halted
 from mnemata.index.local.lexical import LexicalLeg
 from mnemata.index.local.search import LegSearch
 from mnemata.index.local.vectors import VectorLeg, VectorOptions
@@ -80,10 +81,10 @@ class Partition:
             self._saved = applied
             return reached
 
-    def maintain(self) -> bool:
+    def maintain(self, halted: Halted) -> bool:
         """One step of what makes searches faster and files smaller, and may take long; whether there was one."""
         with translated("maintain"):
-            done = self.vectors.maintain()
+            done = self.vectors.maintain(halted)
         # A graph that was built is to be saved like any change.
         self._applied += done
         return done

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mnemata.domain.vector import Metric
 from mnemata.index.local.columns import Snapshot
-from mnemata.index.local.graph import ApproximateIndex, HnswGraph, IvfLists
+from mnemata.index.local.graph import ApproximateIndex, Halted, HnswGraph, IvfLists
 from mnemata.index.local.vector_generation import Generation
 from mnemata.index.local.vector_options import VectorOptions
 from mnemata.index.local.vector_rows import Matrix
@@ -37,22 +37,22 @@ class Upkeep:
     options: VectorOptions
 
     def next_index(
-        self, columns: Snapshot, matrix: Matrix, known: ApproximateIndex | None
+        self, columns: Snapshot, matrix: Matrix, known: ApproximateIndex | None, halted: Halted
     ) -> ApproximateIndex | None:
         """An index that covers every slot, where the known one covers too few; else None."""
         kind = self._wanted(columns.vectors)
         if kind is None or not self._is_behind(columns.size, kind, known):
             return None
         if known is not None and known.kind == kind:
-            return known.extended(matrix, columns.comparable)
-        return self._build(columns, matrix, kind)
+            return known.extended(matrix, columns.comparable, halted)
+        return self._build(columns, matrix, kind, halted)
 
     def is_due_for_compaction(self, columns: Snapshot) -> bool:
         ended = columns.size - columns.living
         return ended >= _FEWEST and ended * _ENDED_SHARE > columns.size
 
     def compacted(
-        self, old: Generation, columns: Snapshot, matrix: Matrix
+        self, old: Generation, columns: Snapshot, matrix: Matrix, halted: Halted
     ) -> tuple[Generation, NDArray[np.int64]]:
         """A new generation with the living slots of the old one, indexed; and which slots those are."""
         new = Generation.create(
@@ -64,7 +64,7 @@ class Upkeep:
         new.seal_ids()
         kind = self._wanted(columns.vectors)
         if kind is not None:
-            new.use_index(self._build(new.snapshot, new.matrix, kind))
+            new.use_index(self._build(new.snapshot, new.matrix, kind, halted))
         return new, taken
 
     def use_saved_index(self, generation: Generation, body: Mapping[str, Any]) -> None:
@@ -101,7 +101,11 @@ class Upkeep:
             return True
         return size - known.size > max(_TAIL, min(known.size // _TAIL_SHARE, self.options.exact_below))
 
-    def _build(self, columns: Snapshot, matrix: Matrix, kind: str) -> ApproximateIndex:
+    def _build(self, columns: Snapshot, matrix: Matrix, kind: str, halted: Halted) -> ApproximateIndex:
         if kind == "ivf":
-            return IvfLists.build(matrix, columns.comparable, metric=self.metric, options=self.options.graph)
-        return HnswGraph.build(matrix, columns.size, metric=self.metric, options=self.options.graph)
+            return IvfLists.build(
+                matrix, columns.comparable, metric=self.metric, options=self.options.graph, halted=halted
+            )
+        return HnswGraph.build(
+            matrix, columns.size, metric=self.metric, options=self.options.graph, halted=halted
+        )

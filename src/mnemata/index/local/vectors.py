@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from mnemata.domain.ids import MemoryId
 from mnemata.domain.query import Candidate
 from mnemata.domain.vector import Metric, Space
 from mnemata.index.local.column_filter import select
+from mnemata.index.local.graph import BuildGivenUp, Halted
 from mnemata.index.local.vector_files import FORMAT, read_manifest, remove_others, write_manifest
 from mnemata.index.local.vector_generation import Files, Generation, Unsaved, numbers_of, prefix, prepared
 from mnemata.index.local.vector_options import VectorOptions
@@ -33,6 +35,11 @@ _log = get_logger("index")
 
 _SEAL_AT = 65_536
 """Ids in the dictionary beyond which `maintain` moves them into arrays."""
+
+
+def never() -> bool:
+    """Nobody gives up."""
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,14 +190,16 @@ class VectorLeg:
             kept = {state.name for state in files.present}
             remove_others(self._path, kept, spare=prefix(generation.number + 1))
 
-    def maintain(self) -> bool:
+    def maintain(self, halted: Halted = never) -> bool:
         """Do one thing that makes later searches faster or the index smaller. True if there was something to do.
 
         For a background thread, again and again: compacts when more than a fifth of the slots has ended, builds or
-        extends the graph or lists, packs the ids. Searches and `apply` go on meanwhile.
+        extends the graph or lists, packs the ids. Searches and `apply` go on meanwhile. A build is given up within
+        a second of `halted` being true.
         """
-        with self._maintaining:
-            return self._compact() or self._index() or self._pack_ids()
+        with self._maintaining, suppress(BuildGivenUp):
+            return self._compact(halted) or self._index(halted) or self._pack_ids()
+        return False
 
     def verify(self) -> None:
         """Read every saved file. Raises IndexDamaged where a checksum is wrong."""
@@ -243,10 +252,10 @@ class VectorLeg:
             raise SpaceMismatch(expected=self._space.name, actual=f"{query.shape[1]} dimensions")
         return prepared(query, self._metric)
 
-    def _index(self) -> bool:
+    def _index(self, halted: Halted) -> bool:
         """Build or extend the graph or lists while searches use the old ones."""
         live = self._live
-        index = self._upkeep.next_index(live.columns, live.matrix, live.index)
+        index = self._upkeep.next_index(live.columns, live.matrix, live.index, halted)
         if index is None:
             return False
         with self._writing:
@@ -255,12 +264,12 @@ class VectorLeg:
         _log.info("vector_index_extended", kind=index.kind, slots=index.size, path=str(self._path))
         return True
 
-    def _compact(self) -> bool:
+    def _compact(self, halted: Halted) -> bool:
         """Write the living slots to a new generation, let it catch up, and let it take the place of this one."""
         old, live = self._generation, self._live
         if not self._upkeep.is_due_for_compaction(live.columns):
             return False
-        new, taken = self._upkeep.compacted(old, live.columns, live.matrix)
+        new, taken = self._upkeep.compacted(old, live.columns, live.matrix, halted)
         with self._saving, self._writing:
             new.catch_up(old, taken, live.columns.size)
             self._generation = new
