@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,6 +128,34 @@ def served(command: CommandLine, *arguments: str) -> Server:
         time.sleep(0.05)
     process.kill()
     raise AssertionError(f"no server in {START_WITHIN_S} s: {process.communicate()[1]}")
+
+
+@pytest.fixture
+def serve_here():
+    """Runs `serve` in this process, lets somebody visit it, and ends it with a signal: what it wrote, what they saw."""
+    return _serve_here
+
+
+def _serve_here(command, visit, *, how):
+    seen = []
+
+    def visitor():
+        deadline = time.monotonic() + START_WITHIN_S
+        written = command.data_dir / "server.json"
+        while not written.exists():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.05)
+        try:
+            seen.append(visit(json.loads(written.read_text())["url"]))
+        finally:
+            os.kill(os.getpid(), how)
+
+    thread = threading.Thread(target=visitor)
+    thread.start()
+    ran = command("serve")
+    thread.join()
+    return ran, seen[0]
 
 
 @pytest.fixture

@@ -111,20 +111,23 @@ def test_commands_work_without_a_server_and_keep_what_they_stored(command):
     assert not (command.data_dir / "server.json").exists()
 
 
-def test_first_screen_says_where_it_is_what_it_runs_on_and_what_works_as_it_stands(command, serve):
-    server = serve(command)
-    reference = httpx.get(f"{server.url}/docs", timeout=10)
+def test_first_screen_says_where_it_is_what_it_runs_on_and_what_works_as_it_stands(command, serve_here):
     body = '{"content": "Ana prefers the window seat", "user_id": "ana"}'
-    stored = httpx.post(
-        f"{server.url}/v1/memories", content=body, headers={"Content-Type": "application/json"}, timeout=10
-    )
-    code, screen, err = server.stop(signal.SIGTERM)
 
-    assert (code, reference.status_code, stored.status_code) == (0, 200, 201)
-    facts = (server.url, str(command.data_dir), "PostgreSQL", "hashing", "0 memories", "/docs")
-    commands = (" add ", " search ", f"curl {server.url}/v1/memories", f"-d '{body}'")
-    assert [word for word in facts + commands if word not in screen] == []
-    assert "Traceback" not in err
+    def visit(url):
+        reference = httpx.get(f"{url}/docs", timeout=10)
+        stored = httpx.post(
+            f"{url}/v1/memories", content=body, headers={"Content-Type": "application/json"}, timeout=10
+        )
+        return url, reference.status_code, stored.status_code
+
+    ran, (url, *statuses) = serve_here(command, visit, how=signal.SIGTERM)
+
+    assert statuses == [200, 201]
+    facts = (url, str(command.data_dir), "PostgreSQL", "hashing", "0 memories", "/docs")
+    commands = (" add ", " search ", f"curl {url}/v1/memories", f"-d '{body}'")
+    assert [word for word in facts + commands if word not in ran.out] == []
+    assert "Traceback" not in ran.err
     assert not (command.data_dir / "server.json").exists()
 
 
