@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import struct
 from dataclasses import fields
@@ -182,12 +183,12 @@ def test_time_to_live_counts_from_now() -> None:
     assert read_draft({"content": "x", "ttl_s": 90}, now=NOW).expires_at == NOW + timedelta(seconds=90)
 
 
-def test_in_a_batch_each_item_is_judged_by_itself() -> None:
+async def test_in_a_batch_each_item_is_judged_by_itself() -> None:
     document = Document(
         value={"items": [{"content": "good"}, {"content": ""}, 5, {"content": "\ud800"}]}, suspect=True
     )
 
-    good, blank, number, odd = read_batch(document, now=NOW)
+    good, blank, number, odd = await read_batch(document, now=NOW)
 
     assert isinstance(good, MemoryDraft)
     assert [error.facts["field"] for error in (blank, number, odd) if isinstance(error, MnemataError)] == [
@@ -197,14 +198,31 @@ def test_in_a_batch_each_item_is_judged_by_itself() -> None:
     ]
 
 
-def test_an_empty_batch_is_refused() -> None:
+async def test_an_empty_batch_is_refused() -> None:
     with pytest.raises(InvalidField, match="items: is empty"):
-        read_batch(Document(value={"items": []}), now=NOW)
+        await read_batch(Document(value={"items": []}), now=NOW)
 
 
-def test_a_batch_of_1001_is_refused() -> None:
+async def test_a_batch_of_1001_is_refused() -> None:
     with pytest.raises(TooLarge, match="items is larger than 1,000"):
-        read_batch(Document(value={"items": [{"content": "x"}] * 1_001}), now=NOW)
+        await read_batch(Document(value={"items": [{"content": "x"}] * 1_001}), now=NOW)
+
+
+async def test_a_large_batch_lets_others_have_their_turn() -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(other())
+    drafts = await read_batch(Document(value={"items": [{"content": "x"}] * 1_000}), now=NOW)
+    running.cancel()
+
+    assert len(drafts) == 1_000
+    assert turns >= 19
 
 
 def test_a_patch_holds_only_what_it_names() -> None:

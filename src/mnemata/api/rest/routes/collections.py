@@ -31,7 +31,7 @@ async def store_batch(
     request: Request, scope: Asker, parameters: Annotated[WriteParameters, Query()]
 ) -> Response:
     door = door_of(request)
-    batch = read_batch(await read_document(request), now=door.clock.now())
+    batch = await read_batch(await read_document(request), now=door.clock.now())
     once = await once_of(request)
     results = await door.services.remember.many(scope, batch, wait_for=parameters.patience, once=once)
     done = [result for result in results if isinstance(result, Remembered)]

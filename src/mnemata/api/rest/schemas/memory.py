@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import struct
 from typing import Annotated, Any, Literal
@@ -63,7 +62,8 @@ def read_values(value: Any) -> tuple[float, ...]:
 
 def _from_base64(text: str) -> tuple[float, ...]:
     try:
-        data = base64.b64decode(text, validate=True)
+        # As strict as base64.b64decode(validate=True), without its regular expression over every character.
+        data = binascii.a2b_base64(text, strict_mode=True)
         return struct.unpack(f"<{len(data) // 4}f", data)
     except (binascii.Error, ValueError, struct.error):
         raise told(
