@@ -108,7 +108,7 @@ def status_checks(report: dict[str, Any]) -> Iterator[Check]:
     """What a status report says of store, search, feed and index."""
     for name, state in report["parts"].items():
         if state == "ok" or state.startswith(_WELL):
-            yield Check(name=name, says=state)
+            yield Check(name=name, says=_well(name, state, report))
         else:
             yield _part_failure(name, state)
     if "feed" in report:
@@ -116,6 +116,15 @@ def status_checks(report: dict[str, Any]) -> Iterator[Check]:
         index = report["index"]
         documents, size = people.amount(index["documents"], "memory"), people.size(index["bytes_on_disk"])
         yield Check(name="indexed", says=f"{documents}, {size} on disk")
+
+
+def _well(name: str, state: str, report: dict[str, Any]) -> str:
+    """The state, and of the store, to those who may know, its version."""
+    return (
+        f"{state}, PostgreSQL {report['store']['server_version']}"
+        if name == "store" and "store" in report
+        else state
+    )
 
 
 def _part_failure(name: str, state: str) -> Check:
