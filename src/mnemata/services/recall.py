@@ -20,6 +20,7 @@ from mnemata.embedding.protocol import Vector
 from mnemata.index.protocol import IndexQuery, Legs, SearchIndex
 from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
+from mnemata.query.plan import MAX_WINDOW
 from mnemata.ranking.defaults import DEPTH, FUSION
 from mnemata.ranking.diversity import diversify
 from mnemata.ranking.fusion import Fused, fuse, unranked
@@ -30,9 +31,6 @@ from mnemata.store.database import Database, TenantTransaction
 from mnemata.store.sessions import Turns
 
 log = get_logger("services")
-
-MAX_WINDOW = 1_000
-"""Hits that paging can reach: deeper ones are a listing's business."""
 
 
 @dataclass(slots=True)

@@ -168,3 +168,28 @@ async def test_searches_and_writes_at_once_do_not_disturb_each_other(
         assert [hit.memory.id for hit in answer.hits] == [memory.id]
 
     await asyncio.gather(*(write(number) for number in range(60)))
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+async def test_phrases_prefixes_and_exclusions_hold_in_the_past_too(
+    platform: Platform, scope: Scope, mode: Mode
+) -> None:
+    memories = await store(
+        platform, scope, "the green walrus sang", "the walrus sang in green", "a walrus sang badly", "walking"
+    )
+    moment = memories[-1].updated_at
+    for words, expected in [
+        (Words(phrases=("green walrus",)), {"the green walrus sang"}),
+        (Words(prefixes=("walk",)), {"walking"}),
+        (Words(text="walrus", excluded=("green",)), {"a walrus sang badly"}),
+    ]:
+        query = Query(text="walrus sang", words=words, mode=mode, as_of=moment)
+        # The vector leg ranks whatever is not excluded.
+        ranked_by_meaning = {"walking"} if words.excluded and mode is not Mode.LEXICAL else set()
+        async with asyncio.timeout(15):
+            while True:
+                answer = await platform.services.recall.search(scope, query)
+                if {hit.memory.content for hit in answer.hits} == expected | ranked_by_meaning:
+                    break
+                # The index has a new vector a moment before the store has it.
+                await asyncio.sleep(0.02)
