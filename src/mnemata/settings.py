@@ -79,7 +79,8 @@ class EmbeddingSettings(Section):
         description="The embedding model; `hashing` is deterministic and for tests; `none`: words only.",
     )
     model_path: Path | None = Field(
-        default=None, description="Where the model's ONNX file lies, in place of the installed one: the same file."
+        default=None,
+        description="Where the model's ONNX file lies, in place of the installed one: the same file.",
     )
     threads: int = Field(
         default=0, ge=0, le=64, description="Threads of the model; 0: as many as there are cores, at most 4."

@@ -44,7 +44,7 @@ def held():
 
 async def begun(embedder, calls=1):
     async with asyncio.timeout(30):
-        while len(embedder.calls) < calls:  # noqa: ASYNC110 (the calls come from another thread)
+        while len(embedder.calls) < calls:
             await asyncio.sleep(0.001)
 
 
