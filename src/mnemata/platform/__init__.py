@@ -39,20 +39,13 @@ WORDS_ONLY = Space(name="none", dimensions=1)
 class Platform:
     """Everything that runs in one process. Made by `open`; `close` ends it."""
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        metrics: Metrics,
-        clock: Clock,
-        store: Store,
-        services: Services,
-        stack: AsyncExitStack,
-    ) -> None:
-        self.settings = settings
-        self.metrics = metrics
-        self.clock = clock
-        self.store = store
+    def __init__(self, parts: Parts, services: Services, stack: AsyncExitStack) -> None:
+        self.settings = parts.settings
+        self.metrics = parts.metrics
+        self.clock = parts.clock
+        self.store = parts.store
+        self.index = parts.index
+        self.barrier = parts.barrier
         self.services = services
         self._stack = stack
 
@@ -81,14 +74,7 @@ class Platform:
             )
             services = _start(parts, stack, position=position)
             log.info("platform_open", took_ms=round((time.perf_counter() - started) * 1_000))
-            return cls(
-                settings=settings,
-                metrics=metrics,
-                clock=clock,
-                store=store,
-                services=services,
-                stack=stack.pop_all(),
-            )
+            return cls(parts, services, stack.pop_all())
 
     async def close(self) -> None:
         """Stop the workers, make the index durable, close the store. Idempotent."""

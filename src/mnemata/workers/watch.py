@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from mnemata.domain.change import Position
 from mnemata.domain.clock import Clock
@@ -38,6 +39,8 @@ class Watch:
         self._interval_s = interval_s
         self._flush_every = flush_every
         self._flushed: Position | None = None
+        self._seen: Position | None = None
+        self._moved_at = time.monotonic()
 
     async def run(self) -> None:
         """Report at every interval, flush at every few, until cancelled."""
@@ -62,9 +65,16 @@ class Watch:
         self._metrics.index_lag_seconds.set(age_s)
         self._metrics.index_documents.set(statistics.documents)
         self._metrics.index_bytes.set(statistics.bytes_on_disk)
-        if age_s > _STALL_AFTER_S:
+        if self._stands_still(waiting=lag.changes > 0):
             self._metrics.feed_stalls.inc()
             log.error("feed_stands_still", waiting_changes=lag.changes, oldest_change_age_s=round(age_s, 1))
+
+    def _stands_still(self, *, waiting: bool) -> bool:
+        """Whether changes wait and none was applied for long. A feed that is merely long is no alarm."""
+        position, now = self._barrier.position, time.monotonic()
+        if position != self._seen or not waiting:
+            self._seen, self._moved_at = position, now
+        return now - self._moved_at > _STALL_AFTER_S
 
     async def flush(self) -> None:
         """Make the index durable where it has moved, and note its position in the store."""
