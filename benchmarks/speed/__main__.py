@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 # LanceDB warns of each query on stderr; its engine reads this when it is loaded.
-os.environ.setdefault("LANCE_LOG", "error")
+os.environ.setdefault("LANCEDB_LOG", "error")
 
 from rich.console import Console
 
@@ -164,7 +164,7 @@ def _http(corpus: Corpus, data_dir: Path, sizes: Sizes, told: Told) -> dict[str,
 
 def _corpus(data: Path | None, sizes: Sizes) -> Corpus:
     if data is None:
-        return synthetic(turns=sizes.full + sizes.model_texts)
+        return synthetic(turns=sizes.full + sizes.model_texts, embedded=sizes.compared)
     embedder = OnnxEmbedder()
     try:
         return dialogues(

@@ -49,6 +49,8 @@ _CONTESTANTS: tuple[tuple[str, str | None, Callable[[], Contestant]], ...] = (
 
 OURS = ("mnemata_index", "mnemata_recall")
 FLOORS = ("floor_hnsw", "floor_flat")
+VECTORS_ONLY = ("chroma",)
+"""Timed at less than a hybrid search: shown beside the others, and not what they are measured against."""
 
 
 async def compare(corpus: Corpus, folder: Path, *, questions: int, told: Told) -> dict[str, Any]:

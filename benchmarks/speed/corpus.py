@@ -92,7 +92,7 @@ def dialogues(folder: Path, *, turns: int, embedded: int, embed: Embed, space: s
     )
 
 
-def synthetic(*, turns: int, dimensions: int = 384) -> Corpus:
+def synthetic(*, turns: int, embedded: int, dimensions: int = 384) -> Corpus:
     """Sentences of made-up words, in topics; vectors around the topics' centres. For where there is no data folder."""
     chance = np.random.default_rng(11)
     words = np.array([a + b + c for a in _STARTS for b in _MIDDLES for c in _ENDS])
@@ -113,7 +113,7 @@ def synthetic(*, turns: int, dimensions: int = 384) -> Corpus:
     return Corpus(
         name="synthetic",
         turns=stored,
-        vectors=rows[:turns],
+        vectors=rows[:embedded],
         questions=texts[turns:],
         question_vectors=rows[turns:],
     )
