@@ -39,11 +39,15 @@ class Session:
         parameters: Parameters | None = None,
         *,
         identities: Mapping[str, str] = MappingProxyType({}),
+        plan_again: bool = False,
     ) -> Sequence[Row]:
-        """The rows that the statement gives: none for one that gives none. Raises as `store.errors.translated`."""
+        """The rows that the statement gives: none for one that gives none. Raises as `store.errors.translated`.
+
+        `plan_again`: not by a plan that was kept from when the tables were smaller.
+        """
         with translated(self._limits, identities):
             try:
-                cursor = await self._send(statement, parameters)
+                cursor = await self._send(statement, parameters, plan_again=plan_again)
                 return [] if cursor.description is None else await cursor.fetchall()
             except psycopg.errors.ReadOnlySqlTransaction as error:
                 self._failed = True
@@ -92,7 +96,7 @@ class Session:
             await self._connection.close()
 
     async def _send(
-        self, statement: Statement | sql.Composed, parameters: Parameters | None
+        self, statement: Statement | sql.Composed, parameters: Parameters | None, *, plan_again: bool
     ) -> psycopg.AsyncCursor[TupleRow]:
         query = statement.text if isinstance(statement, Statement) else statement
         async with self._connection.pipeline():
@@ -100,4 +104,5 @@ class Session:
                 self._begun = True
                 await self._connection.execute(_SQL["begin"].text)
                 await self._connection.execute(_SQL["settle"].text, self._settings)
-            return await self._connection.execute(query, parameters, binary=True)
+            prepare = False if plan_again else None
+            return await self._connection.execute(query, parameters, prepare=prepare, binary=True)

@@ -34,7 +34,7 @@ _RECONNECT_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
-    """Bounds of the pool; times in seconds. `prepare`: off behind a pooler that cannot keep prepared statements."""
+    """Bounds of the pool; times in seconds."""
 
     pool_min: int = 2
     pool_max: int = 12
@@ -43,7 +43,6 @@ class PoolOptions:
     statement_timeout_s: float = 15.0
     lock_timeout_s: float = 5.0
     application_name: str = "mnemata"
-    prepare: bool = True
 
 
 class Database:
@@ -193,7 +192,7 @@ def connection_options(options: PoolOptions) -> dict[str, Any]:
         "autocommit": True,
         "connect_timeout": max(2, round(options.connect_timeout_s)),
         "application_name": options.application_name,
-        "prepare_threshold": 5 if options.prepare else None,
+        "prepare_threshold": 5,
         "keepalives_idle": 30,
         "keepalives_interval": 10,
         "keepalives_count": 3,

@@ -42,6 +42,8 @@ max_wal_size = '1GB'
 # Statements are small; their planning and the model need the cores.
 jit = off
 max_parallel_workers_per_gather = 0
+# A young table outgrows the planner's idea of it within seconds.
+autovacuum_naptime = '5s'
 # A statement whose caller was killed ends by itself.
 client_connection_check_interval = '5s'
 timezone = 'UTC'

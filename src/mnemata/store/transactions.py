@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg import sql
+
 from mnemata.domain.change import Position
 from mnemata.domain.clock import Clock
 from mnemata.domain.ids import MemoryId
@@ -90,13 +92,13 @@ class PlatformTransaction:
         """
         if not ids:
             return []
-        return [_document(row) for row in await self.session.rows(_DOCUMENTS, {"ids": list(ids)})]
+        return [_document(row) for row in await self._look_around(_DOCUMENTS, ids)]
 
     async def affected(self, ids: Sequence[MemoryId]) -> list[MemoryId]:
         """The ids, and those of the memories that are, or in an earlier version were, next to them in a session."""
         if not ids:
             return []
-        found = await self.session.rows(_SESSIONS["affected"], {"ids": list(ids)})
+        found = await self._look_around(_SESSIONS["affected"], ids)
         return list(dict.fromkeys([*ids, *(MemoryId(row[0]) for row in found)]))
 
     async def scan(self, *, after: MemoryId | None, limit: int) -> list[MemoryId]:
@@ -152,6 +154,12 @@ class PlatformTransaction:
         """What is stored, and how much room it takes."""
         (row,) = await self.session.rows(_BOOKS["statistics"])
         return StoreStatistics(server_version=row[0], bytes=row[1], **row[2])
+
+    async def _look_around(
+        self, statement: Statement | sql.Composed, ids: Sequence[MemoryId]
+    ) -> Sequence[Row]:
+        # A plan that was kept from a young, small table reads the whole of the grown one, again and again.
+        return await self.session.rows(statement, {"ids": list(ids)}, plan_again=True)
 
     async def _told(self, statement: Statement, parameters: Parameters) -> int:
         """Run what gives one row per change that it makes, and wake the feed's readers."""
