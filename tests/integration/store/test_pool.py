@@ -16,7 +16,6 @@ from mnemata.domain.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from mnemata.domain.filter import EVERYTHING
 from mnemata.domain.memory import Operation
 from mnemata.domain.scope import DEFAULT_TENANT, Scope
 from mnemata.store.database import Database, PoolOptions
@@ -194,19 +193,6 @@ async def test_cancelled_statement_frees_its_connection(tight):
         with pytest.raises(asyncio.CancelledError):
             await task
     await tight.ping()
-
-
-async def test_without_prepared_statements_everything_works_the_same(url, metrics, clock, scope, make):
-    plain = await Database.open(url, options=replace(TIGHT, prepare=False), metrics=metrics, clock=clock)
-    for n in range(8):
-        async with plain.tenant(scope) as transaction:
-            await transaction.memories.insert([make(str(n))], operation=Operation.CREATED)
-            assert await transaction.memories.count(EVERYTHING, now=clock.now()) == n + 1
-            prepared = await transaction.session.rows(
-                sql.SQL("SELECT name FROM pg_prepared_statements").format()
-            )
-            assert prepared == []
-    await plain.close()
 
 
 async def test_server_restarted_under_load_is_missed_for_a_moment_and_then_works_by_itself(
