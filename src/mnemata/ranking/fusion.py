@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.query import Candidate, Explanation, Leg
@@ -34,16 +34,11 @@ class ReciprocalRank:
 Fusion: TypeAlias = "Convex | ReciprocalRank"
 
 
-class Place(NamedTuple):
-    """Where a leg has a memory: its rank from 1, and its score there."""
-
-    leg: Leg
-    rank: int
-    score: float
+Place: TypeAlias = "tuple[Leg, int, float]"
+"""Where a leg has a memory: the leg, its rank from 1, its score there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fused:
+class Fused(NamedTuple):
     """A memory's place in the joined ranking, and in each leg that found it."""
 
     memory_id: MemoryId
@@ -53,8 +48,8 @@ class Fused:
     @property
     def explanation(self) -> Explanation:
         return Explanation(
-            scores={place.leg.value: place.score for place in self.places},
-            ranks={place.leg.value: place.rank for place in self.places},
+            scores={leg.value: score for leg, _, score in self.places},
+            ranks={leg.value: rank for leg, rank, _ in self.places},
             fused=self.score,
         )
 
@@ -72,16 +67,20 @@ def fuse(lexical: Sequence[Candidate], vector: Sequence[Candidate], fusion: Fusi
     """
     legs = {leg: found for leg, found in ((Leg.LEXICAL, lexical), (Leg.VECTOR, vector)) if found}
     weights = _weights(fusion, legs)
-    # Integers are hashed and compared far faster than UUIDs, and this runs for some two hundred candidates a search.
-    joined = dict[int, tuple[MemoryId, float, tuple[Place, ...]]]()
+    # Plain lists and integers: this runs for some two hundred candidates a search, and objects would cost more than it.
+    joined = dict[int, list[Any]]()
     for leg, found in legs.items():
         parts = _parts(fusion, found, weight=weights[leg], alone=len(legs) == 1)
         for rank, (candidate, part) in enumerate(zip(found, parts, strict=True), start=1):
-            memory_id, place = candidate.memory_id, Place(leg, rank, candidate.score)
-            _, score, places = joined.get(memory_id.int, (memory_id, 0.0, ()))
-            joined[memory_id.int] = (memory_id, score + part, (*places, place))
-    order = sorted(joined, key=lambda number: (-joined[number][1], number))
-    return [Fused(memory_id=joined[n][0], score=joined[n][1], places=joined[n][2]) for n in order]
+            number = candidate.memory_id.int
+            place = (leg, rank, candidate.score)
+            known = joined.get(number)
+            if known is None:
+                joined[number] = [-part, number, candidate.memory_id, (place,)]
+            else:
+                known[0] -= part
+                known[3] += (place,)
+    return [Fused(memory_id, -cost, places) for cost, _, memory_id, places in sorted(joined.values())]
 
 
 def _weights(fusion: Fusion, legs: Mapping[Leg, Sequence[Candidate]]) -> dict[Leg, float]:
