@@ -13,7 +13,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 
 from mnemata.domain.memory import JsonValue, Metadata
 
@@ -94,10 +94,6 @@ def parse_instant(text: str) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def start_of_day(day: date) -> datetime:
-    return datetime.combine(day, time.min, UTC)
 
 
 def _walk(path: tuple[str, ...], value: JsonValue) -> Iterator[str]:

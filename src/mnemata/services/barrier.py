@@ -62,7 +62,3 @@ class IndexBarrier:
             _, _, reached = heapq.heappop(self._waiting)
             if not reached.done():
                 reached.set_result(None)
-
-    def reset(self, position: Position) -> None:
-        """Start again at a position of another epoch, which may be an earlier one."""
-        self._position = position

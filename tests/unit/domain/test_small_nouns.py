@@ -6,7 +6,7 @@ import pytest
 
 from mnemata.domain import errors
 from mnemata.domain.access import ApiKey, Tenant
-from mnemata.domain.attributes import sortable_number, sortable_time, start_of_day
+from mnemata.domain.attributes import sortable_number, sortable_time
 from mnemata.domain.change import START, Position
 from mnemata.domain.clock import ManualClock, SystemClock
 from mnemata.domain.errors import Forbidden, Kind, MnemataError
@@ -121,7 +121,6 @@ def test_sortable_text_keeps_the_order_of_numbers_and_times() -> None:
         start + timedelta(days=800_000),
     ]
     assert sorted(map(sortable_time, times)) == list(map(sortable_time, times))
-    assert start_of_day(datetime(2026, 1, 2, tzinfo=UTC).date()) == datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def test_ids_do_not_go_back_when_the_clock_stands_still() -> None:
