@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -42,13 +44,26 @@ WRITER = textwrap.dedent("""
 """)
 
 
-def start_writer(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=None,
-        text=True,
-    )
+@pytest.fixture
+def start_writer() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
+    """Starts writers, and leaves none behind, however the test ends."""
+    writers: list[subprocess.Popen[str]] = []
+
+    def start(folder: Path) -> subprocess.Popen[str]:
+        writers.append(
+            subprocess.Popen(
+                [sys.executable, "-c", WRITER, str(folder)],
+                stdout=subprocess.PIPE,
+                stderr=None,
+                text=True,
+            )
+        )
+        return writers[-1]
+
+    yield start
+    for writer in writers:
+        writer.kill()
+        writer.communicate() if writer.stdout and not writer.stdout.closed else writer.wait()
 
 
 def postmaster_of(writer: subprocess.Popen[str]) -> psutil.Process:
@@ -82,9 +97,15 @@ def rows_of(server: EmbeddedPostgres) -> tuple[int, int]:
         return connection.execute("SELECT count(*), coalesce(max(x), 0) FROM kept").fetchone()
 
 
-def kill_tree(process: psutil.Process) -> None:
-    for one in (process, *process.children(recursive=True)):
-        one.kill()
+def kill_all(processes: Iterable[psutil.Process]) -> None:
+    for one in processes:
+        # The children of a killed postmaster end by themselves, sometimes before their turn.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+
+
+def with_children(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
 
 
 def await_that(condition, within_s: float) -> None:
@@ -95,15 +116,14 @@ def await_that(condition, within_s: float) -> None:
 
 
 @pytest.mark.parametrize("kill_server_too", [False, True], ids=["owner_alone", "all_processes"])
-def test_every_acknowledged_row_survives_sigkill(tmp_path, kill_server_too):
+def test_every_acknowledged_row_survives_sigkill(tmp_path, start_writer, kill_server_too):
     promised = 0
     for _ in range(3):
         writer = start_writer(tmp_path)
         postmaster = postmaster_of(writer)
         seen = acknowledged(writer, promised + 20)
-        server_processes = [postmaster, *postmaster.children(recursive=True)] if kill_server_too else []
-        for process in [psutil.Process(writer.pid), *server_processes]:
-            process.kill()
+        server_processes = with_children(postmaster) if kill_server_too else []
+        kill_all([psutil.Process(writer.pid), *server_processes])
         promised = rest_of(writer, seen)
     folder = DataFolder.acquire(tmp_path)
     server = EmbeddedPostgres.start(folder.path, metrics=Metrics())
@@ -116,7 +136,7 @@ def test_every_acknowledged_row_survives_sigkill(tmp_path, kill_server_too):
         folder.release()
 
 
-def test_a_server_left_by_a_killed_owner_is_replaced_within_two_seconds(tmp_path):
+def test_a_server_left_by_a_killed_owner_is_replaced_within_two_seconds(tmp_path, start_writer):
     writer = start_writer(tmp_path)
     orphan = postmaster_of(writer)
     seen = acknowledged(writer, 20)
@@ -133,13 +153,11 @@ def test_a_server_left_by_a_killed_owner_is_replaced_within_two_seconds(tmp_path
         server.stop()
 
 
-def test_a_server_that_is_recovering_is_replaced_too(tmp_path):
+def test_a_server_that_is_recovering_is_replaced_too(tmp_path, start_writer):
     writer = start_writer(tmp_path)
     first = postmaster_of(writer)
     promised = acknowledged(writer, 50)
-    processes = [psutil.Process(writer.pid), first, *first.children(recursive=True)]
-    for process in processes:
-        process.kill()
+    kill_all([psutil.Process(writer.pid), *with_children(first)])
     promised = rest_of(writer, promised)
     second = start_writer(tmp_path)
     pid_file = tmp_path / "postgres" / "18" / "postmaster.pid"
@@ -154,7 +172,7 @@ def test_a_server_that_is_recovering_is_replaced_too(tmp_path):
         server.stop()
 
 
-def test_children_without_their_postmaster_are_ended_before_a_new_one_starts(tmp_path):
+def test_children_without_their_postmaster_are_ended_before_a_new_one_starts(tmp_path, start_writer):
     writer = start_writer(tmp_path)
     postmaster = postmaster_of(writer)
     promised = acknowledged(writer, 20)
@@ -196,7 +214,7 @@ async def test_a_server_killed_alone_is_started_again_by_supervision(tmp_path):
     try:
         for expected in (1, 2):
             old = server.pid
-            await asyncio.to_thread(kill_tree, psutil.Process(old))
+            await asyncio.to_thread(kill_all, with_children(psutil.Process(old)))
             await asyncio.to_thread(await_that, lambda old=old: server.alive() and server.pid != old, 15)
             assert rows_of(server) == (1000, 1000)
             assert metrics.registry.get_sample_value("mnemata_database_restarts_total") == expected
@@ -230,7 +248,7 @@ async def test_a_killed_session_does_not_end_the_server(tmp_path):
         await asyncio.to_thread(server.stop)
 
 
-def test_a_second_process_is_refused_with_the_pid_of_the_first(tmp_path):
+def test_a_second_process_is_refused_with_the_pid_of_the_first(tmp_path, start_writer):
     writer = start_writer(tmp_path)
     acknowledged(writer, 1)
     try:
