@@ -47,8 +47,8 @@ run: $(VENV)/.installed ## start the platform on its embedded defaults, http://1
 check: $(VENV)/.installed-dev ## lint, format, types, import rules, dependencies
 	@failed=0; \
 	quietly() { out="$$("$$@" 2>&1)" || { echo "$$out"; failed=1; }; }; \
-	quietly $(BIN)/ruff check --quiet src tests benchmarks; \
-	quietly $(BIN)/ruff format --quiet --diff src tests benchmarks; \
+	quietly $(BIN)/ruff check --quiet src tests benchmarks deploy; \
+	quietly $(BIN)/ruff format --quiet --diff src tests benchmarks deploy; \
 	quietly $(BIN)/basedpyright --level error; \
 	quietly $(BIN)/lint-imports --no-logo --cache-dir $(VENV)/.import_linter_cache; \
 	quietly $(BIN)/deptry --no-ansi src; \
@@ -69,8 +69,8 @@ soak: $(VENV)/.installed-dev ## kill every process under load, again and again: 
 	@$(BIN)/python -m benchmarks.soak --cycles $(CYCLES)
 
 fmt: $(VENV)/.installed-dev ## format the code and mend what the linter can
-	@$(BIN)/ruff format src tests benchmarks
-	@$(BIN)/ruff check --fix --quiet src tests benchmarks
+	@$(BIN)/ruff format src tests benchmarks deploy
+	@$(BIN)/ruff check --fix --quiet src tests benchmarks deploy
 
 lock: | $(BIN)/uv ## resolve the lock files again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 pyproject.toml -o locks/default.txt

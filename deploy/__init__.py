@@ -1,0 +1,1 @@
+"""How Mnemata is deployed."""
