@@ -124,6 +124,20 @@ class IndexSettings(Section):
     )
 
 
+class PersonalizationSettings(Section):
+    timeout_s: float = Field(
+        default=0.5,
+        gt=0,
+        description="How long a search waits for what the user is like, in seconds; then it is ranked without.",
+    )
+    profiles: int = Field(default=1_024, ge=1, description="Profiles of users kept in memory, at most.")
+    keep_s: float = Field(
+        default=30.0,
+        ge=0,
+        description="How long a profile is kept while nothing is written, in seconds.",
+    )
+
+
 class AuthSettings(Section):
     required: bool | None = Field(
         default=None, description="Whether a key is needed; absent: needed off loopback only."
@@ -186,6 +200,7 @@ class Settings(Section):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     embedding: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
     index: IndexSettings = Field(default_factory=IndexSettings)
+    personalization: PersonalizationSettings = Field(default_factory=PersonalizationSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     backup: BackupSettings = Field(default_factory=BackupSettings)

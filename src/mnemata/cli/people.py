@@ -105,7 +105,8 @@ def _why(explanation: Mapping[str, Any]) -> str:
     ranks, scores = explanation.get("ranks", {}), explanation.get("scores", {})
     legs = [f"{leg} #{rank} ({scores.get(leg, 0.0):.3f})" for leg, rank in ranks.items()]
     others = [f"{name} {value:.3f}" for name, value in scores.items() if name not in ranks]
-    return " · ".join([*legs, *others, f"fused {explanation.get('fused', 0.0):.4f}"])
+    lifts = [f"{reason} +{value:.4f}" for reason, value in explanation.get("personal", {}).items()]
+    return " · ".join([*legs, *others, f"fused {explanation.get('fused', 0.0):.4f}", *lifts])
 
 
 def _print_indented(console: Console, text: Text, *, whole: bool) -> None:

@@ -65,6 +65,10 @@ async def search(
     tag: Tags = None,
     condition: FilterText = None,
     as_of: AsOf = None,
+    personalize_for: Annotated[
+        str | None,
+        typer.Option("--for", metavar="ID", help="Rank with regard to this user; leaves nothing out."),
+    ] = None,
     cursor: Annotated[
         str | None, typer.Option("--cursor", metavar="CURSOR", help="Where the page before ended.")
     ] = None,
@@ -82,6 +86,8 @@ async def search(
         "cursor": cursor,
     }
     request |= {name: value for name, value in extras.items() if value}
+    if personalize_for is not None:
+        request["personalize_for"] = personalize_for
     async with connected(call) as client:
         answer = await client.post("/v1/search", request)
     call.output.answer(answer, lambda console: _print_hits(console, answer, whole=full))

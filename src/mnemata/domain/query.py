@@ -57,16 +57,21 @@ class Query:
     diversity: float = 0.0
     explain: bool = False
     as_of: datetime | None = None
+    personalize_for: str | None = None
     unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """How a hit's score came about. Ranks start at 1; a leg that did not find the hit is absent."""
+    """How a hit's score came about. Ranks start at 1; a leg that did not find the hit is absent.
+
+    `fused`: the legs' scores joined. `personal`: what was added to it with regard to the user, by reason; empty without one.
+    """
 
     scores: Mapping[str, float]
     ranks: Mapping[str, int]
     fused: float
+    personal: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

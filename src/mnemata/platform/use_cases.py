@@ -10,6 +10,8 @@ from mnemata.services.fallback import StoreSearch
 from mnemata.services.findable import Findable
 from mnemata.services.forget import Forget
 from mnemata.services.operations import Facts, Operations, Progress
+from mnemata.services.personalize import Personalize
+from mnemata.services.profiles import ProfileCache
 from mnemata.services.read import Read
 from mnemata.services.recall import Recall
 from mnemata.services.remember import Remember
@@ -49,11 +51,23 @@ def _recall(parts: Parts) -> Recall:
         parts.index,
         StoreSearch(parts.store.database, space=parts.space),
         parts.batcher,
+        personalize=_personalize(parts),
         health=parts.health,
         index_ready=parts.index_ready,
         clock=parts.clock,
         ids=parts.ids,
         metrics=parts.metrics,
+    )
+
+
+def _personalize(parts: Parts) -> Personalize:
+    chosen = parts.settings.personalization
+    # Searches see a write once the index has reached it: a profile read before that is not of the same moment.
+    cache = ProfileCache(
+        capacity=chosen.profiles, keep_s=chosen.keep_s, freshness=lambda: parts.barrier.position
+    )
+    return Personalize(
+        parts.store.database, cache, space=parts.space, timeout_s=chosen.timeout_s, clock=parts.clock
     )
 
 

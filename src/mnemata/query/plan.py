@@ -8,7 +8,7 @@ from datetime import datetime
 from mnemata.domain.errors import InvalidField, InvalidQuery, TooLarge
 from mnemata.domain.filter import EVERYTHING, Everything, Filter, both
 from mnemata.domain.query import Mode, Query
-from mnemata.domain.rules import check_moment, check_text
+from mnemata.domain.rules import check_moment, check_name, check_text
 from mnemata.query.fields import nearest
 from mnemata.query.grammar import ParsedText, parse_query
 
@@ -30,6 +30,7 @@ def plan(
     diversity: float = 0.0,
     explain: bool = False,
     as_of: datetime | None = None,
+    personalize_for: str | None = None,
 ) -> Query:
     """The checked Query; its filter is the typed operators and `condition` together.
 
@@ -43,6 +44,7 @@ def plan(
     _check_between("offset", offset, 0, MAX_WINDOW - limit)
     _check_between("context", context, 0, MAX_CONTEXT)
     _check_share("diversity", diversity)
+    check_name("personalize_for", personalize_for)
     return Query(
         text=parsed.text,
         words=parsed.words,
@@ -54,6 +56,7 @@ def plan(
         diversity=float(diversity),
         explain=explain,
         as_of=check_moment("as_of", as_of),
+        personalize_for=personalize_for,
         unknown=parsed.unknown,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mnemata.ranking.fusion import Convex
+from mnemata.ranking.personal import Lift
 
 FUSION = Convex(vector_weight=0.55)
 """On the plateau from 0.5 to 0.6: claims and conversations like less, abstracts and short notes more weight on meaning.
@@ -11,3 +12,12 @@ Reciprocal ranks lose a point of nDCG on claims and two on conversations with k=
 DEPTH = 100
 """Candidates of each leg. Fusion can only promote what it was given; 200 give a quarter of a point more on conversations and
 nothing elsewhere, for twice the candidates."""
+
+LIFT = Lift(own=0.10, meaning=0.05, tags=0.035, kind=0.01)
+"""The page on personalisation has the measurements behind `own` and `meaning`. All likeness together stays below `own`."""
+
+PROFILE_SIZE = 200
+"""The user's latest memories that a profile is made of; 50 or 400 change no measure by more than noise."""
+
+PROFILE_HALF_LIFE_S = 30 * 86_400.0
+"""A memory stored a month before the user's newest one counts half of it."""

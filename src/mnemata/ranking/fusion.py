@@ -38,19 +38,28 @@ Place: TypeAlias = "tuple[Leg, int, float]"
 """Where a leg has a memory: the leg, its rank from 1, its score there."""
 
 
+class Personal(NamedTuple):
+    """What became of a score with regard to one user: `fused` was it before; `parts` were added, by their reason."""
+
+    fused: float
+    parts: Mapping[str, float]
+
+
 class Fused(NamedTuple):
     """A memory's place in the joined ranking, and in each leg that found it."""
 
     memory_id: MemoryId
     score: float
     places: tuple[Place, ...] = ()
+    personal: Personal | None = None
 
     @property
     def explanation(self) -> Explanation:
         return Explanation(
             scores={leg.value: score for leg, _, score in self.places},
             ranks={leg.value: rank for leg, rank, _ in self.places},
-            fused=self.score,
+            fused=self.score if self.personal is None else self.personal.fused,
+            personal={} if self.personal is None else self.personal.parts,
         )
 
 

@@ -27,6 +27,7 @@ from mnemata.ranking.fusion import Fused, fuse, unranked
 from mnemata.services import cursors
 from mnemata.services.fallback import StoreSearch
 from mnemata.services.model_health import ModelHealth
+from mnemata.services.personalize import Personalize
 from mnemata.store.database import Database, TenantTransaction
 from mnemata.store.sessions import Turns
 
@@ -56,6 +57,7 @@ class Recall:
         store_search: StoreSearch,
         batcher: Batcher | None,
         *,
+        personalize: Personalize,
         health: ModelHealth,
         index_ready: asyncio.Event,
         clock: Clock,
@@ -66,6 +68,7 @@ class Recall:
         self._index = index
         self._store_search = store_search
         self._batcher = batcher
+        self._personalize = personalize
         self._health = health
         self._index_ready = index_ready
         self._clock = clock
@@ -86,6 +89,9 @@ class Recall:
         vector, degraded = await self._embed(query, stages)
         legs = await self._legs(scope, query, vector, depth=max(DEPTH, offset + query.limit), stages=stages)
         ranked = self._rank(legs, stages)
+        if query.personalize_for is not None:
+            ranked, unregarded = await self._personalized(scope, query.personalize_for, query, ranked, stages)
+            degraded = (*degraded, *unregarded)
         if query.diversity > 0.0:
             ranked = await self._diversify(scope, query, ranked, stages)
         page = ranked[offset : min(offset + query.limit, MAX_WINDOW)]
@@ -224,6 +230,14 @@ class Recall:
         stages.lap("fuse", since)
         return ranked
 
+    async def _personalized(
+        self, scope: Scope, user_id: str, query: Query, ranked: Sequence[Fused], stages: _Stages
+    ) -> tuple[Sequence[Fused], tuple[str, ...]]:
+        since = time.perf_counter()
+        personal = await self._personalize.rank(scope, ranked, user_id=user_id, as_of=query.as_of)
+        stages.lap("personalize", since)
+        return personal.hits, personal.degraded
+
     async def _diversify(
         self, scope: Scope, query: Query, ranked: Sequence[Fused], stages: _Stages
     ) -> Sequence[Fused]:
@@ -294,7 +308,14 @@ def _index_query(scope: Scope, query: Query, vector: Vector | None, depth: int) 
 
 def _fingerprint(scope: Scope, query: Query) -> str:
     return cursors.fingerprint(
-        scope.tenant, query.text, query.words, query.filter, query.mode, query.diversity, query.as_of
+        scope.tenant,
+        query.text,
+        query.words,
+        query.filter,
+        query.mode,
+        query.diversity,
+        query.as_of,
+        query.personalize_for,
     )
 
 

@@ -170,7 +170,11 @@ async def test_similar_memories_do_not_include_the_memory_itself(
         ({"query": "x", "filter": {"importance": {"about": 1}}}, "filter.importance.about"),
         ({"query": "x", "facets": ["tags"]}, "facets"),
         ({"query": "x", "highlight": True}, "highlight"),
-        ({"query": "x", "personalize_for": "ana"}, "personalize_for"),
+        ({"query": "x", "personalize_for": ""}, "personalize_for"),
+        ({"query": "x", "personalize_for": " \t"}, "personalize_for"),
+        ({"query": "x", "personalize_for": "a\x00b"}, "personalize_for"),
+        ({"query": "x", "personalize_for": 7}, "personalize_for"),
+        ({"query": "x", "personalize_for": ["ana"]}, "personalize_for"),
     ],
 )
 async def test_a_wrong_field_of_a_search_is_named(client: httpx.AsyncClient, body: Any, field: str) -> None:

@@ -187,6 +187,18 @@ OF_A_TENANT = {
         {"memories_by_user", "embeddings_pkey"},
         lambda tx, now: tx.memories.vectors(SPACE, USER, limit=1_000, now=now),
     ),
+    "latest_of_a_user": (
+        {"memories_by_user", "embeddings_pkey"},
+        lambda tx, now: tx.memories.latest_of_user("user5", space=SPACE, limit=200, now=now),
+    ),
+    "traits": (
+        {"memories_pkey", "embeddings_pkey"},
+        lambda tx, now: tx.memories.traits([number(n) for n in range(50, 250)], space=SPACE),
+    ),
+    "traits_as_of": (
+        {"versions_pkey", "embeddings_pkey"},
+        lambda tx, now: tx.memories.traits([number(n) for n in range(50, 250)], space=SPACE, as_of=now),
+    ),
     "around": (
         {"memories_pkey", "memories_by_session"},
         lambda tx, now: tx.memories.around([number(n) for n in range(50, 60)], width=2, now=now),

@@ -72,6 +72,8 @@ def test_filter_alone_is_allowed():
         ({"diversity": 1.1}, "diversity"),
         ({"diversity": float("nan")}, "diversity"),
         ({"as_of": datetime(2026, 5, 1)}, "as_of"),  # noqa: DTZ001
+        ({"personalize_for": ""}, "personalize_for"),
+        ({"personalize_for": "\ud800"}, "personalize_for"),
     ],
 )
 def test_option_out_of_bounds_is_refused_by_its_name(options, field):

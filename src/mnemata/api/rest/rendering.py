@@ -113,6 +113,7 @@ def _explanation_json(explanation: Explanation) -> dict[str, Any]:
         "scores": dict(explanation.scores),
         "ranks": dict(explanation.ranks),
         "fused": explanation.fused,
+        "personal": dict(explanation.personal),
     }
 
 

@@ -59,6 +59,7 @@ async def _answered(
         diversity=wanted.diversity,
         explain=wanted.explain,
         as_of=wanted.as_of,
+        personalize_for=wanted.personalize_for,
     )
     parsed_ms = (perf_counter() - started) * 1_000
     answer = await door_of(request).services.recall.search(scope, query, cursor=wanted.cursor)

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mnemata.api.rest.schemas.base import Moment
-from mnemata.api.rest.schemas.search import MAX_CONTEXT, MAX_LIMIT, ModeName, Order, SortName
+from mnemata.api.rest.schemas.search import MAX_CONTEXT, MAX_LIMIT, PERSONALIZE_FOR, ModeName, Order, SortName
 from mnemata.services.outcome import WaitFor
 
 
@@ -66,3 +66,4 @@ class SearchParameters(Parameters):
     context: int = Field(default=0, ge=0, le=MAX_CONTEXT)
     explain: bool = False
     as_of: Moment | None = None
+    personalize_for: str | None = Field(default=None, description=PERSONALIZE_FOR, examples=["ana"])

@@ -12,6 +12,8 @@ from mnemata.api.rest.schemas.memory import EXAMPLE_ID, MEMORY_EXAMPLE, Memory
 MAX_LIMIT = 200
 MAX_CONTEXT = 10
 
+PERSONALIZE_FOR = "A `user_id`: of the same hits, that user's own and those like what they stored lately rise. It never narrows."
+
 FILTER_EXAMPLE: dict[str, Any] = {"user_id": "ana", "tags": {"any": ["travel"]}}
 SEARCH_EXAMPLE: dict[str, Any] = {
     "query": "where does Ana like to sit?",
@@ -63,6 +65,7 @@ class SearchRequest(Model):
     )
     explain: bool = Field(default=False, description="Say how each score came about.")
     as_of: Moment | None = Field(default=None, description="Search the past: what was known at this moment.")
+    personalize_for: str | None = Field(default=None, description=PERSONALIZE_FOR, examples=["ana"])
 
 
 class Explanation(Model):
@@ -71,6 +74,9 @@ class Explanation(Model):
     scores: dict[str, float]
     ranks: dict[str, int]
     fused: float
+    personal: dict[str, float] = Field(
+        description="What `personalize_for` added to `fused`, by reason: own, meaning, tags, kind."
+    )
 
 
 class Hit(Model):
@@ -121,7 +127,10 @@ class SearchAnswer(Model):
         description="Memories that match. In hybrid and vector mode every memory within the filter does."
     )
     query: UnderstoodQuery
-    degraded: list[str] = Field(description="Legs that could not be searched; empty when all was well.")
+    degraded: list[str] = Field(
+        description="Legs that could not be searched, and `personalization` where the user could not be regarded; "
+        "empty when all was well."
+    )
     took_ms: dict[str, float]
     next_cursor: str | None
 
