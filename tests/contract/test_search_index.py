@@ -81,7 +81,7 @@ def opener(request: pytest.FixtureRequest) -> Opener:
 @pytest.fixture
 async def index(opener: Opener, tmp_path: Path) -> Any:
     engine = opener(tmp_path / "index", "epoch-1", SPACE)
-    assert await engine.open() == START
+    assert min(await engine.open()) == START
     yield engine
     await engine.close()
 
@@ -652,7 +652,7 @@ async def test_flushed_position_and_data_are_there_after_reopening(opener, tmp_p
     await first.close()
 
     again = opener(tmp_path / "i", "e", SPACE)
-    assert await again.open() == at(7)
+    assert min(await again.open()) == at(7)
     assert await everything_it_says(again) == before
     await again.close()
 
@@ -691,7 +691,7 @@ async def test_crash_resumes_from_the_durable_position_and_replay_gives_the_same
     await crashing.close()
 
     survivor = opener(tmp_path / "crashed", "e", SPACE)
-    resumed = await survivor.open()
+    resumed = min(await survivor.open())
     assert resumed == (history[flushed - 1][1] if flushed else START)
     for actions, position in history:
         if position > resumed:
@@ -715,7 +715,7 @@ async def test_index_of_another_epoch_or_space_is_set_aside(opener, tmp_path, ma
     await first.apply([make("old", axis=0)], position=at(1))
     await first.close()
     other = opener(tmp_path / "i", epoch, space)
-    assert await other.open() == START
+    assert min(await other.open()) == START
     assert await by_words(other, "old") == []
     await other.close()
 
@@ -754,7 +754,7 @@ async def test_adopted_index_replaces_the_live_one_at_once(opener, tmp_path, mak
     await live.apply([make("later")], position=at(3))
     await live.close()
     again = opener(tmp_path / "i", "e", SPACE)
-    assert await again.open() == at(3)
+    assert min(await again.open()) == at(3)
     assert await by_words(again, "after") == [new.memory.id]
     await again.close()
 

@@ -1,7 +1,8 @@
 """The SearchIndex protocol: what every engine does, held to it by one conformance suite.
 
-An index is a cache of the store with a position: it stores, atomically with its data, how far in the change feed it
-has come. Every batch may be applied twice, or replayed from any earlier position, and gives the same index.
+An index is a cache of the store with positions: it stores, with its data, how far in the change feed it has come, for
+each of its partitions. A memory belongs to the partition `partition_of` names; an index in one process has one
+partition. Every batch may be applied twice, or replayed from any earlier position, and gives the same index.
 """
 
 from __future__ import annotations
@@ -103,7 +104,10 @@ class Legs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexStatistics:
-    """`position` is what searches see; `durable_position` is where a restart resumes."""
+    """`position` is what searches see in every partition; `durable_position` is where a restart resumes.
+
+    `positions`: what searches see, by partition.
+    """
 
     documents: int
     vectors: int
@@ -114,24 +118,39 @@ class IndexStatistics:
     durable_position: Position
     epoch: str
     space: Space
+    positions: tuple[Position, ...] = ()
     details: Mapping[str, int | float | str] = field(default_factory=dict)
+
+
+def partition_of(memory_id: MemoryId, partitions: int) -> int:
+    """The partition of the feed that a memory's changes are in: its last byte is random."""
+    return (memory_id.int & 0xFF) % partitions
 
 
 class SearchIndex(Protocol):
     """One live index of all tenants. Tenants share nothing: neither hits, counts nor term statistics."""
 
-    async def open(self) -> Position:
-        """Open what is there, or an empty index, and return the position to resume the feed from.
+    @property
+    def partitions(self) -> int:
+        """Into how many parts the feed is divided for this index; fixed when the index is created."""
+        ...
 
-        START where the files are missing, damaged, of another epoch, space or format: what was there is set
+    async def open(self) -> tuple[Position, ...]:
+        """Open what is there, or an empty index, and return the position to resume each partition's feed from.
+
+        START where the data is missing, damaged, of another epoch, space or format: what was there is set
         aside and the caller replays everything.
         """
         ...
 
-    async def apply(self, actions: Sequence[Action], *, position: Position) -> None:
-        """Apply the actions in order; on return searches see them, and `position` is reached.
+    async def apply(
+        self, actions: Sequence[Action], *, position: Position, partition: int | None = None, ticket: int = 0
+    ) -> None:
+        """Apply the actions in order; on return searches see them, and the partition has reached `position`.
 
-        Applying what was applied before, in the same order, changes nothing.
+        Without a `partition` the actions may be of all of them, and all reach the position. `ticket` orders the
+        readings of the store: where several processes write, what an earlier reading says never replaces what a later
+        one said. Applying what was applied before, in the same order, changes nothing.
         """
         ...
 

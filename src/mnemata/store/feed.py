@@ -59,6 +59,15 @@ class Feed(Repository):
         row = await self._session.row(_SQL["known"], _place(position))
         return row is not None and bool(row[0])
 
+    async def ticket(self) -> int:
+        """A number above every one given before: take it before reading memories to index.
+
+        Of two readings the one with the higher ticket began after the other's ticket was taken, so that an index that keeps
+        what the higher ticket said never goes back. Each statement must see what was committed before it: read committed.
+        """
+        row = await self._session.row(_SQL["ticket"])
+        return 0 if row is None else int(row[0])
+
     async def announce_embedded(self, memories: Sequence[Memory], *, now: datetime) -> None:
         """Tell the feed that the vectors of these memories have arrived."""
         if memories:

@@ -116,8 +116,10 @@ class Indexer:
     async def fill(self, index: SearchIndex, ids: Sequence[MemoryId], *, position: Position) -> None:
         """Put memories as they are now into an index that is being built beside the live one."""
         async with self._database.platform() as transaction:
+            ticket = await transaction.feed.ticket()
             documents = await transaction.documents(ids)
-        await index.apply(await self._actions(documents, embed=set(ids)), position=position)
+        actions = await self._actions(documents, embed=set(ids))
+        await index.apply(actions, position=position, ticket=ticket)
         await self._vectors.keep()
 
     async def _read(self, after: Position, *, limit: int) -> Sequence[Change]:
@@ -137,10 +139,11 @@ class Indexer:
     async def _apply_together(self, index: SearchIndex, changes: Sequence[Change]) -> None:
         changed = list(dict.fromkeys(change.memory_id for change in changes))
         async with self._database.platform() as transaction:
+            ticket = await transaction.feed.ticket()
             affected = await transaction.affected(changed)
             documents = await transaction.documents(affected)
         actions = _removals(changes, documents) + await self._actions(documents, embed=set(changed))
-        await index.apply(actions, position=changes[-1].position)
+        await index.apply(actions, position=changes[-1].position, ticket=ticket)
         self._metrics.index_changes.inc(len(changes))
 
     async def _actions(

@@ -58,12 +58,20 @@ class LocalIndex:
     def space(self) -> Space:
         return self._identity.space
 
-    async def open(self) -> Position:
+    @property
+    def partitions(self) -> int:
+        return 1
+
+    async def open(self) -> tuple[Position, ...]:
         self._generation = await self._run(self._writing, lambda: self._folders.open_current(self._identity))
         self._keeper.start()
-        return self._generation.position
+        return (self._generation.position,)
 
-    async def apply(self, actions: Sequence[Action], *, position: Position) -> None:
+    async def apply(
+        self, actions: Sequence[Action], *, position: Position, partition: int | None = None, ticket: int = 0
+    ) -> None:
+        """As SearchIndex.apply. One process writes, one batch after the other: no ticket is needed to order them."""
+        del partition, ticket
         async with self._lane:
             full = await self._run(self._writing, lambda: self._opened().apply(actions, position=position))
         if full:

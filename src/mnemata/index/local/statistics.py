@@ -28,6 +28,7 @@ def of_generation(generation: IndexGeneration, tenant: TenantId | None) -> Index
         durable_position=generation.durable_position,
         epoch=generation.identity.epoch,
         space=generation.identity.space,
+        positions=(generation.position,),
         details={"generation": generation.folder.name, "tenants": len(tenants), "unfolded": total.unfolded},
     )
 

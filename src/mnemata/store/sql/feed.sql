@@ -55,3 +55,7 @@ SELECT m.id, %(now)s, m.version, %(operation)s, m.tenant
 FROM memories AS m
 WHERE m.id = ANY(%(ids)s::uuid[])
 ORDER BY m.id
+
+-- name: ticket
+-- Numbers a reading of memories for an index.
+SELECT nextval('index_tickets')

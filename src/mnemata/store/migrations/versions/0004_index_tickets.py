@@ -1,0 +1,14 @@
+"""Tickets that order the readings of memories for indexes."""
+
+from __future__ import annotations
+
+from mnemata.store.revisions import run_sql
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
