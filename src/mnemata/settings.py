@@ -98,11 +98,13 @@ class IndexSettings(Section):
         default="auto", description="The vector index; `auto`: exact when small, HNSW above."
     )
     exact_below: int = Field(
-        default=10_000, ge=0, description="Candidates up to which vectors are compared one by one."
+        default=10_000,
+        ge=0,
+        description="Vectors of a tenant up to which all are compared: `auto` builds no graph of so few.",
     )
     hnsw_m: int = Field(default=24, ge=4, le=128, description="HNSW links per node.")
-    hnsw_ef_construction: int = Field(default=120, ge=8, description="HNSW candidates while building.")
-    hnsw_ef_search: int = Field(default=128, ge=8, description="HNSW candidates while searching, at least.")
+    hnsw_ef_construction: int = Field(default=160, ge=8, description="HNSW candidates while building.")
+    hnsw_ef_search: int = Field(default=192, ge=8, description="HNSW candidates while searching, at least.")
     ivf_nprobe: int = Field(default=32, ge=1, description="IVF lists visited per search.")
     fold_changes: int = Field(
         default=512, ge=1, description="Fresh memories kept in memory before they are folded to disk."

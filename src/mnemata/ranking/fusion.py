@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from functools import cached_property
+from itertools import count, starmap
+from operator import neg
+from typing import NamedTuple, TypeAlias, overload
+from uuid import UUID
 
+from mnemata.domain.found import Found
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.query import Candidate, Explanation, Leg
 
@@ -68,42 +73,76 @@ def unranked(memory_id: MemoryId) -> Fused:
     return Fused(memory_id=memory_id, score=0.0)
 
 
-def fuse(lexical: Sequence[Candidate], vector: Sequence[Candidate], fusion: Fusion) -> list[Fused]:
+class Ranking(Sequence[Fused]):
+    """Every candidate of either leg, best first, ties by memory id.
+
+    A hit becomes an object when it is read: of some two hundred candidates a page shows ten.
+    """
+
+    def __init__(self, costs: list[tuple[float, int]], legs: Mapping[Leg, Found]) -> None:
+        self._costs = costs
+        self._legs = legs
+
+    def __len__(self) -> int:
+        return len(self._costs)
+
+    @overload
+    def __getitem__(self, place: int) -> Fused: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Fused]: ...
+    def __getitem__(self, place: int | slice) -> Fused | list[Fused]:
+        return (
+            [self._hit(*cost) for cost in self._costs[place]]
+            if isinstance(place, slice)
+            else self._hit(*self._costs[place])
+        )
+
+    def __iter__(self) -> Iterator[Fused]:
+        return starmap(self._hit, self._costs)
+
+    def _hit(self, cost: float, number: int) -> Fused:
+        places = tuple(
+            (leg, ranks[number], found.scores[ranks[number] - 1])
+            for (leg, found), ranks in zip(self._legs.items(), self._ranks, strict=True)
+            if number in ranks
+        )
+        return Fused(MemoryId(UUID(int=number)), -cost, places)
+
+    @cached_property
+    def _ranks(self) -> list[dict[int, int]]:
+        """For each leg, the rank of each of its candidates."""
+        return [dict(zip(found.numbers, count(1))) for found in self._legs.values()]
+
+
+def fuse(lexical: Sequence[Candidate], vector: Sequence[Candidate], fusion: Fusion) -> Ranking:
     """Every candidate of either leg, best first, ties by memory id.
 
     The legs come best first. Where one leg is empty, the other's own scores stand; a memory that one leg does not
     have gets nothing from it.
     """
-    legs = {leg: found for leg, found in ((Leg.LEXICAL, lexical), (Leg.VECTOR, vector)) if found}
+    both = ((Leg.LEXICAL, Found.of(lexical)), (Leg.VECTOR, Found.of(vector)))
+    legs = {leg: found for leg, found in both if found}
     weights = _weights(fusion, legs)
-    # Plain lists and integers: this runs for some two hundred candidates a search, and objects would cost more than it.
-    joined = dict[int, list[Any]]()
+    total = dict[int, float]()
     for leg, found in legs.items():
-        parts = _parts(fusion, found, weight=weights[leg], alone=len(legs) == 1)
-        for rank, (candidate, part) in enumerate(zip(found, parts, strict=True), start=1):
-            number = candidate.memory_id.int
-            place = (leg, rank, candidate.score)
-            known = joined.get(number)
-            if known is None:
-                joined[number] = [-part, number, candidate.memory_id, (place,)]
-            else:
-                known[0] -= part
-                known[3] += (place,)
-    return [Fused(memory_id, -cost, places) for cost, _, memory_id, places in sorted(joined.values())]
+        parts = _parts(fusion, found.scores, weight=weights[leg], alone=len(legs) == 1)
+        for number, part in zip(found.numbers, parts, strict=True):
+            total[number] = total.get(number, 0.0) + part
+    return Ranking(sorted(zip(map(neg, total.values()), total, strict=True)), legs)
 
 
-def _weights(fusion: Fusion, legs: Mapping[Leg, Sequence[Candidate]]) -> dict[Leg, float]:
+def _weights(fusion: Fusion, legs: Mapping[Leg, Found]) -> dict[Leg, float]:
     if len(legs) == 1:
         return dict.fromkeys(legs, 1.0)
     return {Leg.LEXICAL: 1.0 - fusion.vector_weight, Leg.VECTOR: fusion.vector_weight}
 
 
-def _parts(fusion: Fusion, found: Sequence[Candidate], *, weight: float, alone: bool) -> list[float]:
+def _parts(fusion: Fusion, scores: list[float], *, weight: float, alone: bool) -> list[float]:
     if isinstance(fusion, ReciprocalRank):
-        return [weight / (fusion.k + rank) for rank in range(1, len(found) + 1)]
+        return [weight / (fusion.k + rank) for rank in range(1, len(scores) + 1)]
     if alone:
-        return [candidate.score for candidate in found]
-    return [weight * share for share in _shares([candidate.score for candidate in found])]
+        return scores
+    return [weight * share for share in _shares(scores)]
 
 
 def _shares(scores: Sequence[float]) -> list[float]:

@@ -25,4 +25,5 @@ def test_ids_looked_up_at_once_are_found_as_one_by_one(sealed, later, dropped, a
         ids.put(key, slot)
     for key in dropped:
         ids.drop(key)
-    assert ids.find_all(asked) == [ids.find(key) for key in asked]
+    one_by_one = [ids.find(key) for key in asked]
+    assert ids.slots(asked).tolist() == [-1 if slot is None else slot for slot in one_by_one]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from uuid import UUID
 
 import pytest
 import tantivy
@@ -13,22 +12,10 @@ from hypothesis import strategies as st
 
 from mnemata.domain.attributes import attribute_terms
 from mnemata.domain.filter import Field, Range
-from mnemata.domain.query import Candidate, Words
+from mnemata.domain.query import Words
 from mnemata.index.local import bm25, trie
 from mnemata.index.local.analysis import plain_tokens, stemmed_tokens
-from mnemata.index.local.objects import candidates, memory_ids
 from mnemata.index.local.words import analysed_words
-
-_KEYS = st.integers(0, 2**128 - 1)
-
-
-@given(_KEYS, st.floats(allow_nan=False))
-def test_ids_and_candidates_made_in_bulk_are_like_any_other(key, score):
-    ids = memory_ids([key])
-    assert ids[key] == UUID(int=key)
-    assert hash(ids[key]) == hash(UUID(int=key))
-    assert repr(ids[key]) == repr(UUID(int=key))
-    assert candidates([(-score, key)], ids) == [Candidate(memory_id=UUID(int=key), score=score)]
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))

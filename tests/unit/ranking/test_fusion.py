@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
@@ -27,11 +28,11 @@ def leg(**scores: float) -> list[Candidate]:
     return sorted(found, key=lambda candidate: (-candidate.score, candidate.memory_id))
 
 
-def order(ranked: list[Fused]) -> list[int]:
+def order(ranked: Sequence[Fused]) -> list[int]:
     return [fused.memory_id.int for fused in ranked]
 
 
-def scores(ranked: list[Fused]) -> dict[int, float]:
+def scores(ranked: Sequence[Fused]) -> dict[int, float]:
     return {fused.memory_id.int: fused.score for fused in ranked}
 
 
@@ -64,7 +65,7 @@ def test_missing_leg_leaves_the_other_s_order(fusion):
     lexical = leg(m1=3.0, m2=2.0, m3=1.0)
 
     assert order(fuse(lexical, [], fusion)) == order(fuse([], lexical, fusion)) == [1, 2, 3]
-    assert fuse([], [], fusion) == []
+    assert not fuse([], [], fusion)
 
 
 def test_leg_alone_keeps_its_own_scores():
@@ -88,6 +89,15 @@ def test_explanation_tells_score_and_rank_of_every_leg_that_found_the_hit():
         scores={"lexical": 8.0, "vector": 0.8}, ranks={"lexical": 1, "vector": 1}, fused=1.0
     )
     assert other.explanation == Explanation(scores={"vector": 0.4}, ranks={"vector": 2}, fused=0.25)
+
+
+def test_ranking_is_read_by_place_by_page_and_in_order():
+    ranked = fuse(leg(m1=3.0, m2=2.0, m3=1.0), leg(m3=0.9), HALF)
+
+    assert len(ranked) == 3
+    assert [ranked[0], ranked[1], ranked[2]] == ranked[:] == list(ranked)
+    assert order(ranked[1:]) == order(ranked)[1:]
+    assert ranked[-1] in ranked
 
 
 def test_unranked_memory_has_no_score_and_no_place():

@@ -106,9 +106,11 @@ def select(columns: Snapshot, condition: Filter) -> Chosen:
     return Many(columns.alive if mask is None else mask & columns.alive)
 
 
-def select_comparable(columns: Snapshot, condition: Filter) -> Chosen:
-    """The living slots that the filter matches and whose vector is there."""
-    match select(columns, condition):
+def comparable(columns: Snapshot, chosen: Chosen) -> Chosen:
+    """Those of the chosen slots whose vector is there."""
+    if columns.vectors == columns.living:
+        return chosen
+    match chosen:
         case Few(slots=slots):
             return Few(slots[columns.column("has_vector", slots)])
         case Many(mask=mask):

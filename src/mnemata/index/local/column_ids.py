@@ -40,13 +40,15 @@ class IdSlots:
             return self._sealed.find(number)
         return None if slot == _GONE else slot
 
-    def find_all(self, numbers: Sequence[int]) -> list[int | None]:
-        """As `find` for each: one search of the arrays for all of them."""
-        recent = [self._recent.get(number) for number in numbers]
-        older = [number for number, slot in zip(numbers, recent, strict=True) if slot is None]
-        sealed = iter(self._sealed.find_all(older))
-        found = (next(sealed) if slot is None else slot for slot in recent)
-        return [None if slot == _GONE else slot for slot in found]
+    def slots(self, numbers: Sequence[int]) -> NDArray[np.int64]:
+        """(n,) int64: as `find` for each, -1 where there is none; one search of the arrays for all of them."""
+        found = list(map(self._recent.get, numbers))
+        older = [place for place, slot in enumerate(found) if slot is None]
+        if older:
+            sealed = self._sealed.slots([numbers[place] for place in older])
+            for place, slot in zip(older, sealed, strict=True):
+                found[place] = slot
+        return np.array(found, np.int64)
 
     def seal(self, high: NDArray[np.uint64], low: NDArray[np.uint64], slots: NDArray[np.int64]) -> None:
         """Take the ids (halves) and slots of everything that lives, as they are now."""
@@ -61,20 +63,20 @@ class _Sealed:
     def __init__(self, low: NDArray[np.uint64], high: NDArray[np.uint64], slots: NDArray[np.int32]) -> None:
         self._low, self._high, self._slots = low, high, slots
 
-    def find_all(self, numbers: Sequence[int]) -> list[int | None]:
-        if not numbers or not len(self._low):
-            return [None] * len(numbers)
+    def slots(self, numbers: Sequence[int]) -> list[int]:
+        if not len(self._low):
+            return [_GONE] * len(numbers)
         low = np.array([number & _LOW for number in numbers], np.uint64)
         high = np.array([number >> 64 for number in numbers], np.uint64)
         places = np.minimum(self._low.searchsorted(low), len(self._low) - 1)
         half = self._low[places] == low
         whole = half & (self._high[places] == high)
-        found = np.where(whole, self._slots[places], _GONE).tolist()
+        found: list[int] = np.where(whole, self._slots[places], _GONE).tolist()
         # Two ids may share their lower half: those are looked up one by one.
         for n in np.flatnonzero(half & ~whole).tolist():
             slot = self.find(numbers[n])
             found[n] = _GONE if slot is None else slot
-        return [None if slot == _GONE else slot for slot in found]
+        return found
 
     def find(self, number: int) -> int | None:
         low, high = np.uint64(number & _LOW), np.uint64(number >> 64)

@@ -9,11 +9,11 @@ from statistics import fmean
 
 from mnemata.domain.change import Position
 from mnemata.domain.filter import Filter
+from mnemata.domain.found import Found
 from mnemata.index.local.document import TEXT_FIELDS, analysed
 from mnemata.index.local.fresh import FreshView
 from mnemata.index.local.lexical_view import LexicalView
 from mnemata.index.local.main_segment import MainStore
-from mnemata.index.local.objects import Ranked
 from mnemata.index.local.words import AnalysedWords, Constraints
 from mnemata.index.protocol import Action, Upsert
 
@@ -94,7 +94,7 @@ class LexicalLeg:
 
     def search(
         self, words: AnalysedWords, condition: Filter, *, depth: int, count: bool
-    ) -> tuple[list[Ranked], int]:
+    ) -> tuple[Found, int]:
         return self._view.search(words, condition, depth=depth, count=count)
 
     def matching(self, condition: Filter, constraints: Constraints = _NO_CONSTRAINTS) -> frozenset[int]:

@@ -11,22 +11,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import nsmallest
+from typing import NamedTuple
 
 from tantivy import Occur, Query
 
 from mnemata.domain.filter import EVERYTHING, Everything, Filter
+from mnemata.domain.found import Found
 from mnemata.index.local import bm25, document
 from mnemata.index.local.conditions import all_of, any_of, compiled, starting_with
 from mnemata.index.local.document import IndexedMemory
 from mnemata.index.local.fresh import FreshView, satisfies
-from mnemata.index.local.main_segment import MainSegment
-from mnemata.index.local.objects import Ranked
+from mnemata.index.local.main_segment import Cost, MainSegment
 from mnemata.index.local.words import AnalysedWords, Constraints, ScoredTerm
 from mnemata.index.weights import CONTENT, FIELD_WEIGHTS, MAX_PREFIX_TERMS, MAX_TERMS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundTerm:
+class FoundTerm(NamedTuple):
     """A term that some memory has: how many in the main segment, and which fresh ones."""
 
     term: ScoredTerm
@@ -74,7 +74,7 @@ class LexicalView:
 
     def search(
         self, words: AnalysedWords, condition: Filter, *, depth: int, count: bool
-    ) -> tuple[list[Ranked], int]:
+    ) -> tuple[Found, int]:
         """The best memories, ties by memory id, and how many memories match (0 where they are not counted).
 
         Of a query with more than MAX_TERMS distinct words the rarest ones are scored. Among equal scores at the
@@ -85,8 +85,7 @@ class LexicalView:
         if self.fresh:
             fresh = self._search_fresh(terms, condition, words.constraints)
             ranked, total = ranked + fresh, total + len(fresh)
-        ranked.sort()
-        return ranked[:depth], total
+        return Found.sorted(ranked)[:depth], total
 
     def matching(self, condition: Filter, constraints: Constraints) -> frozenset[int]:
         """The keys of every memory for which the filter holds and that has the words it must have."""
@@ -138,7 +137,7 @@ class LexicalView:
         depth: int,
         *,
         count: bool,
-    ) -> tuple[list[Ranked], int]:
+    ) -> tuple[list[Cost], int]:
         scoring = [self._main_query(found) for found in terms if found.in_main]
         if not scoring and not constraints.required:
             return [], 0
@@ -183,7 +182,7 @@ class LexicalView:
 
     def _search_fresh(
         self, terms: Sequence[FoundTerm], condition: Filter, constraints: Constraints
-    ) -> list[Ranked]:
+    ) -> list[Cost]:
         scores: dict[int, float] = defaultdict(float)
         candidates: dict[int, IndexedMemory] = {}
         if constraints.required:

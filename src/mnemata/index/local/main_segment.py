@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias, cast
 
 import tantivy
 from tantivy import Query
@@ -14,11 +15,13 @@ from mnemata.domain.change import START, Position
 from mnemata.index.local import analysis, document
 from mnemata.index.local.failures import translated
 from mnemata.index.local.manifest import parse_position
-from mnemata.index.local.objects import Ranked
 from mnemata.index.protocol import Upsert
 
 WRITER_HEAP_BYTES = 32_000_000
 _TERMS_KEPT = 4_096
+
+Cost: TypeAlias = tuple[float, int]
+"""The score negated and the id as a number: the natural order is best first, ties by id."""
 
 
 class MainSegment:
@@ -66,7 +69,7 @@ class MainSegment:
         """The average field lengths that tantivy scores with; it says them when asked to explain a score."""
         return {field: self._average_length(field) for field in document.TEXT_FIELDS}
 
-    def search(self, query: Query, *, limit: int, count: bool) -> tuple[list[Ranked], int]:
+    def search(self, query: Query, *, limit: int, count: bool) -> tuple[list[Cost], int]:
         """The best, by score only, and how many match (0 where they are not counted)."""
         if self.documents == 0 or limit == 0:
             return [], 0
@@ -81,11 +84,11 @@ class MainSegment:
         """The keys of all memories that the query finds, in no order."""
         return [key for _, key in self.search(query, limit=max(1, self.searcher.num_docs), count=False)[0]]
 
-    def keys(self, addresses: Sequence[tantivy.DocAddress]) -> list[int]:
-        addresses = list(addresses)
-        high = self.searcher.fast_field_values(document.ID_HIGH, addresses)
-        low = self.searcher.fast_field_values(document.ID_LOW, addresses)
-        return [int(h or 0) << 64 | int(w or 0) for h, w in zip(high, low, strict=True)]
+    def keys(self, addresses: list[tantivy.DocAddress]) -> list[int]:
+        # The stub says int, float or bool, for fields of any kind.
+        high: list[int] = cast("list[int]", self.searcher.fast_field_values(document.ID_HIGH, addresses))
+        low: list[int] = cast("list[int]", self.searcher.fast_field_values(document.ID_LOW, addresses))
+        return [(above or 0) << 64 | (below or 0) for above, below in zip(high, low, strict=True)]
 
     def _average_length(self, field: str) -> float:
         query = Query.term_query(self.schema, field, document.MARKER, "freq")

@@ -7,15 +7,15 @@ search could use.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from mnemata.domain.errors import IndexUnavailable
 from mnemata.domain.filter import AnyOf, Field, Filter, Not, both
+from mnemata.domain.found import NOTHING_FOUND, Found
 from mnemata.domain.query import Leg, Mode
 from mnemata.index.local.document import memory_id
 from mnemata.index.local.failures import translated
 from mnemata.index.local.lexical import LexicalLeg
-from mnemata.index.local.objects import Ranked, candidates, memory_ids
 from mnemata.index.local.vectors import VectorLeg
 from mnemata.index.local.words import Constraints, analysed_words
 from mnemata.index.protocol import IndexQuery, Legs, Vector
@@ -23,7 +23,7 @@ from mnemata.observability.logging import get_logger
 
 log = get_logger("index")
 
-_NOTHING: tuple[list[Ranked], int] = ([], 0)
+_NOTHING = (NOTHING_FOUND, 0)
 
 
 class LegSearch:
@@ -43,16 +43,15 @@ class LegSearch:
         by_meaning, within = self._search_vectors(by_words)
         if self._failed and len(self._failed) == len(self._took):
             raise next(iter(self._failed.values()))
-        ids = memory_ids({key for found in (by_words, by_meaning) for _, key in found})
         return Legs(
-            lexical=candidates(by_words, ids),
-            vector=candidates(by_meaning, ids),
+            lexical=by_words,
+            vector=by_meaning,
             total=within if self._answered(Leg.VECTOR) else matched,
             degraded=tuple(self._failed),
             took_ms=self._took,
         )
 
-    def _search_words(self) -> tuple[list[Ranked], int]:
+    def _search_words(self) -> tuple[Found, int]:
         query = self._query
         if query.mode is Mode.VECTOR or self._words.empty:
             return _NOTHING
@@ -63,26 +62,18 @@ class LegSearch:
             lambda: self._lexical.search(self._words, query.filter, depth=query.depth, count=count),
         )
 
-    def _search_vectors(self, by_words: Sequence[Ranked]) -> tuple[list[Ranked], int]:
+    def _search_vectors(self, by_words: Found) -> tuple[Found, int]:
         vector = self._vector
         if vector is None:
             return _NOTHING
         return self._leg(Leg.VECTOR, lambda: self._nearest(vector, by_words))
 
-    def _nearest(self, vector: Vector, by_words: Sequence[Ranked]) -> tuple[list[Ranked], int]:
+    def _nearest(self, vector: Vector, by_words: Found) -> tuple[Found, int]:
         """The nearest, and the exact scores of those that the words found besides."""
         query = self._query
         condition = self._narrowed(query.filter, self._words.constraints)
         with translated("search"):
-            nearest = self._vectors.nearest(vector, k=query.depth, condition=condition)
-            found = set(nearest.numbers)
-            others = [key for _, key in by_words if key not in found]
-            scores = self._vectors.scores_of(vector, others) if others else {}
-            total = self._vectors.count(condition) if query.count else 0
-        joined = list(zip((-nearest.scores).tolist(), nearest.numbers, strict=True))
-        joined += [(-score, key) for key, score in scores.items()]
-        joined.sort()
-        return joined, total
+            return self._vectors.joined(vector, by_words.numbers, k=query.depth, condition=condition)
 
     def _narrowed(self, condition: Filter, constraints: Constraints) -> Filter:
         """The filter with what the words demand: who must have a phrase must have it in this leg, too."""
@@ -93,7 +84,7 @@ class LegSearch:
             condition = both(condition, Not(item=_one_of(unwanted)))
         return condition
 
-    def _leg(self, leg: Leg, search: Callable[[], tuple[list[Ranked], int]]) -> tuple[list[Ranked], int]:
+    def _leg(self, leg: Leg, search: Callable[[], tuple[Found, int]]) -> tuple[Found, int]:
         started = time.perf_counter()
         try:
             return search()

@@ -17,8 +17,8 @@ class VectorOptions:
     algorithm: Algorithm = "auto"
     exact_below: int = 10_000
     hnsw_m: int = 24
-    hnsw_ef_construction: int = 120
-    hnsw_ef_search: int = 128
+    hnsw_ef_construction: int = 160
+    hnsw_ef_search: int = 192
     ivf_nprobe: int = 32
     build_threads: int = 1
 

@@ -28,8 +28,8 @@ FIRST_CAPACITY = 1_024
 BLOCK = 4_096
 """Rows gathered at a time: 3 MB of 384 dimensions stay in the second-level cache and in already mapped pages."""
 
-IN_ORDER = 0.3
-"""A row read in order costs this part of one that is gathered first (0.03 us to 0.1 us, measured)."""
+IN_ORDER = 0.5
+"""A row read in order costs this part of one that is gathered first (0.04 us to 0.08 us, measured)."""
 
 _FAISS_METRIC = {
     Metric.COSINE: faiss.METRIC_INNER_PRODUCT,
@@ -163,10 +163,25 @@ def scores_at(matrix: Matrix, slots: NDArray[np.int64], query: Query, metric: Me
 
 def best(parts: list[Nearest], k: int) -> Nearest:
     """The k best of several lists, best first."""
-    slots = np.concatenate([part.slots for part in parts])
-    scores = np.concatenate([part.scores for part in parts])
-    order = np.argsort(-scores, kind="stable")[:k]
-    return Nearest(slots[order], scores[order])
+    together = joined(parts)
+    order = np.argsort(-together.scores, kind="stable")[:k]
+    return Nearest(together.slots[order], together.scores[order])
+
+
+def joined(parts: list[Nearest]) -> Nearest:
+    """Several lists one after the other."""
+    return Nearest(
+        np.concatenate([part.slots for part in parts]), np.concatenate([part.scores for part in parts])
+    )
+
+
+def first(found: Nearest, k: int) -> Nearest:
+    return Nearest(found.slots[:k], found.scores[:k])
+
+
+def moved(found: Nearest, by: int) -> Nearest:
+    """The same slots counted from `by` rows before."""
+    return Nearest(found.slots + by, found.scores)
 
 
 def selector(chosen: NDArray[np.bool_]) -> Any:

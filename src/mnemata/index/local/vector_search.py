@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from mnemata.domain.change import Position
 from mnemata.domain.filter import AnyOf, Everything, Field, Filter
+from mnemata.domain.found import Found
 from mnemata.domain.vector import Metric
-from mnemata.index.local.column_filter import Chosen, Few, Many, select, select_comparable
+from mnemata.index.local.column_filter import Chosen, Few, Many, comparable, select
 from mnemata.index.local.column_ids import IdSlots
 from mnemata.index.local.columns import Snapshot
 from mnemata.index.local.graph import ApproximateIndex
@@ -24,8 +25,12 @@ from mnemata.index.local.vector_rows import (
     Nearest,
     Query,
     best,
+    first,
+    joined,
+    moved,
     nearest_among,
     nearest_of_all,
+    scores_at,
 )
 
 TIES = 16
@@ -46,52 +51,54 @@ class Live:
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """What a search found, best first, ties by id, without an object a memory.
-
-    `numbers`: the ids as 128-bit integers (`MemoryId.int`); `scores`: (n,) float32, larger is nearer.
-    """
-
-    numbers: list[int]
-    scores: NDArray[np.float32]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Searcher:
-    """Searches by one metric. `exact_below`: up to so many candidates are always compared one by one."""
+    """Searches by one metric."""
 
     metric: Metric
-    exact_below: int
 
-    def ranked(self, live: Live, query: Query, *, k: int, condition: Filter) -> Ranked:
+    def ranked(self, live: Live, query: Query, *, k: int, condition: Filter) -> Found:
         """The k nearest that the filter leaves."""
-        return _ranked(live.columns, self._nearest(live, query, k + TIES, condition), k)
+        return found_at(live.columns, self._nearest(live, query, k, _chosen(live.columns, condition)))
 
-    def _nearest(self, live: Live, query: Query, k: int, condition: Filter) -> Nearest:
-        if isinstance(condition, Everything):
-            chosen = None if live.columns.whole else Many(live.columns.comparable)
-        else:
-            chosen = select_comparable(live.columns, condition)
-        index = live.index
-        if index is not None and self._index_is_faster(index, live.columns.size, chosen, k):
-            found = self._approximate(live, index, query, k, chosen)
-            if found is not None:
-                return found
-        return self._exact(live, query, k, chosen)
+    def joined(
+        self, live: Live, query: Query, numbers: Sequence[int], *, k: int, condition: Filter
+    ) -> tuple[Found, int]:
+        """The k nearest that the filter leaves, and among them those of `numbers` that have a vector.
 
-    def _index_is_faster(self, index: ApproximateIndex, size: int, chosen: Chosen | None, k: int) -> bool:
-        count = size if chosen is None else chosen.count
-        if count <= self.exact_below:
-            return False
-        exact = IN_ORDER * size if chosen is None else count
-        return index.cost(k=k, share=count / size) < exact
+        With it how many memories the filter matches, with or without a vector.
+        """
+        columns = live.columns
+        chosen = _chosen(columns, condition)
+        nearest = self._nearest(live, query, k, chosen)
+        known = set(nearest.slots.tolist())
+        others = np.array([slot for slot in slots_of(live, numbers).tolist() if slot not in known], np.int64)
+        if len(others):
+            scored = Nearest(others, scores_at(live.matrix, others, query, self.metric))
+            nearest = _in_order(columns, joined([nearest, scored]))
+        return found_at(columns, nearest), columns.living if chosen is None else chosen.count
 
-    def _approximate(
-        self, live: Live, index: ApproximateIndex, query: Query, k: int, chosen: Chosen | None
-    ) -> Nearest | None:
-        """What the index finds in its slots, and exact search in those behind. None where it found too few."""
-        size, covered = live.columns.size, index.size
+    def _nearest(self, live: Live, query: Query, k: int, chosen: Chosen | None) -> Nearest:
+        """The k nearest of the chosen slots that have a vector, ties by id."""
+        columns = live.columns
+        if chosen is not None:
+            chosen = comparable(columns, chosen)
+        elif not columns.whole:
+            chosen = Many(columns.comparable)
+        wide = self._approximate(live, query, k + TIES, chosen)
+        if wide is None:
+            wide = self._exact(live.matrix, columns.size, query, k + TIES, chosen)
+        return first(_in_order(columns, wide), k)
+
+    def _approximate(self, live: Live, query: Query, k: int, chosen: Chosen | None) -> Nearest | None:
+        """What the index finds in its slots, and exact search in those behind.
+
+        None where comparing all is faster, and where the index found too few.
+        """
+        size, index = live.columns.size, live.index
+        if index is None or not _is_faster(index, size, chosen, k):
+            return None
+        covered = index.size
         mask = None if chosen is None else chosen.mask_of(size)
         held = covered if mask is None else int(np.count_nonzero(mask[:covered]))
         if held == 0:
@@ -101,13 +108,12 @@ class Searcher:
         )
         if len(indexed.slots) < min(k - TIES, held):
             return None
-        tail = np.arange(covered, size) if mask is None else covered + np.flatnonzero(mask[covered:])
-        later = nearest_among(live.matrix, tail, query, k=k, metric=self.metric)
-        return best([indexed, later], k) if len(later.slots) else indexed
+        behind = None if mask is None else Many(mask[covered:])
+        later = self._exact(live.matrix[covered:], size - covered, query, k, behind)
+        return best([indexed, moved(later, covered)], k) if len(later.slots) else indexed
 
-    def _exact(self, live: Live, query: Query, k: int, chosen: Chosen | None) -> Nearest:
-        """The k nearest, by comparing every chosen row (None: all of them)."""
-        matrix, size = live.matrix, live.columns.size
+    def _exact(self, matrix: Matrix, size: int, query: Query, k: int, chosen: Chosen | None) -> Nearest:
+        """The k nearest of the first `size` rows, by comparing every chosen one (None: all of them)."""
         match chosen:
             case None if size == 0:
                 return NOTHING
@@ -119,26 +125,43 @@ class Searcher:
                 return nearest_among(matrix, chosen.numbers(), query, k=k, metric=self.metric)
 
 
-def compared(live: Live, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.int64]]:
-    """Those of the memories that have a vector, and their slots."""
+def _is_faster(index: ApproximateIndex, size: int, chosen: Chosen | None, k: int) -> bool:
+    """Whether the index is estimated to answer before an exact search does."""
+    count = size if chosen is None else chosen.count
+    exact = IN_ORDER * size if chosen is None else count
+    return count > 0 and index.cost(k=k, share=count / size) < exact
+
+
+def slots_of(live: Live, numbers: Sequence[int]) -> NDArray[np.int64]:
+    """The slots of those of the memories that have a vector, in their order."""
     columns = live.columns
-    located = zip(numbers, live.ids.find_all(numbers), strict=True)
-    found = [(number, seen) for number, slot in located if (seen := _as_seen(live, number, slot)) is not None]
-    slots = np.array([slot for _, slot in found], np.int64)
-    held = columns.lives(slots) & columns.column("has_vector", slots)
-    return [number for (number, _), holds in zip(found, held.tolist(), strict=True) if holds], slots[held]
+    slots = live.ids.slots(numbers)
+    if (slots >= columns.size).any():
+        slots = _as_seen(live, numbers, slots)
+    slots = slots[slots >= 0]
+    return slots[columns.lives(slots) & columns.column("has_vector", slots)]
 
 
-def _as_seen(live: Live, number: int, slot: int | None) -> int | None:
-    if slot is None or slot < live.columns.size:
-        return slot
-    # The memory was changed after this snapshot: look for the slot that it had before.
-    unchanged = AnyOf(field=Field(name="id"), values=(str(UUID(int=number)),))
-    before = select(live.columns, unchanged).numbers()
-    return int(before[0]) if len(before) else None
+def found_at(columns: Snapshot, nearest: Nearest) -> Found:
+    return Found(numbers_of(columns, nearest.slots), nearest.scores.tolist())
 
 
-def _ranked(columns: Snapshot, found: Nearest, k: int) -> Ranked:
+def _chosen(columns: Snapshot, condition: Filter) -> Chosen | None:
+    return None if isinstance(condition, Everything) else select(columns, condition)
+
+
+def _as_seen(live: Live, numbers: Sequence[int], slots: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those memories that were changed after this snapshot have another slot in it: the one that they had before."""
+    before = slots.copy()
+    for place in np.flatnonzero(slots >= live.columns.size).tolist():
+        unchanged = AnyOf(field=Field(name="id"), values=(str(UUID(int=numbers[place])),))
+        seen = select(live.columns, unchanged).numbers()
+        before[place] = seen[0] if len(seen) else -1
+    return before
+
+
+def _in_order(columns: Snapshot, found: Nearest) -> Nearest:
+    """Best first, ties by id."""
     high, low = columns.column("id_high", found.slots), columns.column("id_low", found.slots)
-    order = np.lexsort((low, high, -found.scores))[:k]
-    return Ranked(numbers_of(columns, found.slots[order]), found.scores[order])
+    order = np.lexsort((low, high, -found.scores))
+    return Nearest(found.slots[order], found.scores[order])

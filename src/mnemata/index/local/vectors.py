@@ -11,10 +11,12 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mnemata.domain.change import START, Position
 from mnemata.domain.errors import IndexDamaged, SpaceMismatch
 from mnemata.domain.filter import Everything, Filter
+from mnemata.domain.found import Found
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.query import Candidate
 from mnemata.domain.vector import Metric, Space
@@ -24,12 +26,12 @@ from mnemata.index.local.vector_files import FORMAT, read_manifest, remove_other
 from mnemata.index.local.vector_generation import Files, Generation, Unsaved, numbers_of, prefix, prepared
 from mnemata.index.local.vector_options import VectorOptions
 from mnemata.index.local.vector_rows import Query, scores_at
-from mnemata.index.local.vector_search import Live, Ranked, Searcher, compared
+from mnemata.index.local.vector_search import Live, Searcher, slots_of
 from mnemata.index.local.vector_upkeep import Upkeep
 from mnemata.index.protocol import Embedded, Remove, Upsert, Vector
 from mnemata.observability.logging import get_logger
 
-__all__ = ["Ranked", "VectorLeg", "VectorOptions", "VectorStatistics", "memory_id"]
+__all__ = ["VectorLeg", "VectorOptions", "VectorStatistics", "memory_id"]
 
 _log = get_logger("index")
 
@@ -73,7 +75,7 @@ class VectorLeg:
         self._path = path
         self._space = space
         self._metric = metric
-        self._searcher = Searcher(metric=metric, exact_below=options.exact_below)
+        self._searcher = Searcher(metric=metric)
         self._upkeep = Upkeep(metric=metric, options=options)
         self._writing = threading.Lock()
         self._saving = threading.Lock()
@@ -127,36 +129,33 @@ class VectorLeg:
 
     def search(self, vector: Vector, *, k: int, condition: Filter) -> list[Candidate]:
         """The k nearest memories that the filter matches, best first, ties by memory id."""
-        found = self.nearest(vector, k=k, condition=condition)
-        return [
-            Candidate(memory_id=memory_id(number), score=score)
-            for number, score in zip(found.numbers, found.scores.tolist(), strict=True)
-        ]
+        return list(self.nearest(vector, k=k, condition=condition))
 
-    def nearest(self, vector: Vector, *, k: int, condition: Filter) -> Ranked:
+    def nearest(self, vector: Vector, *, k: int, condition: Filter) -> Found:
         """As `search`, as numbers: for callers that join many candidates before they need a memory's id."""
-        live = self._live
-        return self._searcher.ranked(live, self._query(vector), k=k, condition=condition)
+        return self._searcher.ranked(self._live, self._query(vector), k=k, condition=condition)
+
+    def joined(
+        self, vector: Vector, numbers: Sequence[int], *, k: int, condition: Filter
+    ) -> tuple[Found, int]:
+        """As `nearest`, and among them those of `numbers` (`MemoryId.int`) that have a vector, however far they are.
+
+        With it how many memories the filter matches, as `count`.
+        """
+        return self._searcher.joined(self._live, self._query(vector), numbers, k=k, condition=condition)
 
     def score(self, vector: Vector, ids: Iterable[MemoryId]) -> dict[MemoryId, float]:
         """The exact score of each of those memories that has a vector."""
-        wanted = list(ids)
-        scores = self.scores_of(vector, [wanted_id.int for wanted_id in wanted])
-        return {wanted_id: scores[wanted_id.int] for wanted_id in wanted if wanted_id.int in scores}
-
-    def scores_of(self, vector: Vector, numbers: Sequence[int]) -> dict[int, float]:
-        """As `score`, with ids as 128-bit integers."""
         live = self._live
-        present, slots = compared(live, numbers)
+        slots = slots_of(live, [wanted.int for wanted in ids])
         scores = scores_at(live.matrix, slots, self._query(vector), self._metric)
-        return dict(zip(present, scores.tolist(), strict=True))
+        return dict(zip(_ids_at(live, slots), scores.tolist(), strict=True))
 
     def vectors(self, ids: Iterable[MemoryId]) -> dict[MemoryId, Vector]:
         """The vectors of those memories that have one: (d,) float32, as stored at half precision."""
         live = self._live
-        present, slots = compared(live, [wanted.int for wanted in ids])
-        rows = live.matrix[slots].astype(np.float32)
-        return {memory_id(number): row for number, row in zip(present, rows, strict=True)}
+        slots = slots_of(live, [wanted.int for wanted in ids])
+        return dict(zip(_ids_at(live, slots), live.matrix[slots].astype(np.float32), strict=True))
 
     def count(self, condition: Filter) -> int:
         """How many memories the filter matches, also those whose vector is pending."""
@@ -304,6 +303,10 @@ class VectorLeg:
 def memory_id(number: int) -> MemoryId:
     """The id as an object, from its 128-bit integer."""
     return MemoryId(UUID(int=number))
+
+
+def _ids_at(live: Live, slots: NDArray[np.int64]) -> list[MemoryId]:
+    return list(map(memory_id, numbers_of(live.columns, slots)))
 
 
 def _number(action: Upsert | Remove) -> int:
