@@ -122,14 +122,31 @@ def _refuse_windows() -> None:
 
 def _initialise(cluster: Cluster) -> None:
     """A new database cluster, built aside and renamed: a process killed here leaves nothing half made."""
-    aside = cluster.home / f"{MAJOR}.new"
-    if aside.exists():
-        shutil.rmtree(aside)
-    _initdb(cluster, aside)
-    with (aside / "postgresql.conf").open("a", encoding="utf-8") as configuration:
-        configuration.write("\ninclude 'mnemata.conf'\n")
-    aside.rename(cluster.data)
+    _remove_unfinished(cluster)
+    # A name of our own: whatever else is at work here does not meet us.
+    aside = cluster.home / f"{MAJOR}.new-{os.getpid()}"
+    try:
+        _initdb(cluster, aside)
+        with (aside / "postgresql.conf").open("a", encoding="utf-8") as configuration:
+            configuration.write("\ninclude 'mnemata.conf'\n")
+        aside.rename(cluster.data)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     log.info("database_initialised", major=MAJOR)
+
+
+def _remove_unfinished(cluster: Cluster) -> None:
+    """End what a run that was killed at its first start has left at work, then remove what it has made."""
+    unfinished = list(cluster.home.glob(f"{MAJOR}.new*"))
+    if not unfinished:
+        return
+    # Not at the top: psutil takes a while to load, and there is seldom anything to end.
+    from mnemata.store.embedded_leftovers import end_initdb
+
+    end_initdb(cluster.home, unfinished)
+    for folder in unfinished:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _initdb(cluster: Cluster, target: Path) -> None:
@@ -162,21 +179,27 @@ def _initdb(cluster: Cluster, target: Path) -> None:
             text=True,
             timeout=_INITDB_TIMEOUT_S,
             check=False,
+            # A Ctrl-C, or a signal to all of a group, is for us. An initdb that gets one gives up without waiting for the
+            # server that it runs, and cannot remove the folder into which that still writes.
+            start_new_session=True,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StoreUnavailable(
             what="The embedded PostgreSQL", reason=f"initdb did not run ({error})"
         ) from error
     if done.returncode != 0:
-        raise _initdb_failed(done.stderr)
+        raise _initdb_failed(done)
 
 
-def _initdb_failed(output: str) -> StoreUnavailable | StorageFull:
-    if "No space left on device" in output:
+def _initdb_failed(done: subprocess.CompletedProcess[str]) -> StoreUnavailable | StorageFull:
+    if "No space left on device" in done.stderr:
         return StorageFull(what="The embedded PostgreSQL", reason="no space left on device")
-    # Its last words tell of tidying up; the cause comes before them.
-    said = "; ".join(line.strip() for line in output.splitlines() if line.strip())
-    return StoreUnavailable(what="The embedded PostgreSQL", reason=f"initdb failed: {said[:_REASON_LENGTH]}")
+    # It says some causes on stdout, behind the step that failed, and how it tidied up on stderr after every cause.
+    lines = [*done.stdout.splitlines()[-2:], *done.stderr.splitlines()]
+    said = "; ".join(line.strip() for line in lines if line.strip()) or "it said nothing"
+    ended = f"by signal {-done.returncode}" if done.returncode < 0 else f"with exit code {done.returncode}"
+    reason = f"initdb ended {ended}: {said[:_REASON_LENGTH]}"
+    return StoreUnavailable(what="The embedded PostgreSQL", reason=reason)
 
 
 def _configure(cluster: Cluster) -> None:

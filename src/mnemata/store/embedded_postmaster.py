@@ -1,4 +1,4 @@
-"""The embedded server's process: launched, watched until it is ready, stopped; leftovers of a killed run are ended."""
+"""The embedded server's process: launched, watched until it is ready, stopped."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-
-import psutil
 
 from mnemata.domain.errors import StorageFull, StoreUnavailable
 from mnemata.observability.logging import get_logger
@@ -21,8 +19,8 @@ _POLL_S = 0.005
 _REPORT_EVERY_S = 5.0
 _LOG_BYTES = 16 * 1024 * 1024
 _LOG_TAIL_BYTES = 8 * 1024
-# A leftover server gets this long for an orderly end; recovery by its log does the rest.
-_EVICTION_S = 3.0
+# What does not end in its own time is cut short after this; recovery by its log does the rest.
+_CUT_SHORT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +42,8 @@ class Postmaster:
         """End it within about `timeout_s`: fast (with a checkpoint), else at once, else killed."""
         for how, wait_s in (
             (signal.SIGINT, timeout_s),
-            (signal.SIGQUIT, _EVICTION_S),
-            (signal.SIGKILL, _EVICTION_S),
+            (signal.SIGQUIT, _CUT_SHORT_S),
+            (signal.SIGKILL, _CUT_SHORT_S),
         ):
             if not self.alive():
                 break
@@ -54,7 +52,7 @@ class Postmaster:
                 self.child.wait(wait_s)
             except subprocess.TimeoutExpired:
                 log.warning("embedded_postgres_slow_stop", pid=self.pid, signal=how.name, waited_s=wait_s)
-        self.child.wait(_EVICTION_S)
+        self.child.wait(_CUT_SHORT_S)
 
 
 def launch(cluster: Cluster, *, timeout_s: float) -> Postmaster:
@@ -63,78 +61,31 @@ def launch(cluster: Cluster, *, timeout_s: float) -> Postmaster:
     Raises StorageFull when it cannot start for want of room, StoreUnavailable when it cannot for another reason.
     """
     sockets = socket_folder(cluster)
-    evict(cluster, sockets)
+    _evict(cluster, sockets)
     _rotate_log(cluster.log_file)
     logged_from = cluster.log_file.stat().st_size if cluster.log_file.exists() else 0
     postmaster = Postmaster(child=_spawn(cluster, sockets), cluster=cluster, socket_folder=sockets)
     try:
         _wait_until_ready(postmaster, timeout_s=timeout_s, logged_from=logged_from)
     except BaseException:
-        postmaster.stop(_EVICTION_S)
+        postmaster.stop(_CUT_SHORT_S)
         raise
     return postmaster
 
 
-def evict(cluster: Cluster, sockets: Path) -> None:
-    """End every process of a killed run that still has the cluster's files open, and remove its lock files.
-
-    The caller holds the data folder's lock, so that whatever runs here belongs to nobody. The pid in a lock file is
-    believed only where that process is a PostgreSQL in this very folder. After a restart of the machine or of a
-    container the same number is often somebody else's, and without an init process the dead stay as zombies: in both
-    cases PostgreSQL itself would refuse to start.
-    """
-    pid_file = cluster.data / "postmaster.pid"
-    lock_files = [path for path in (pid_file, sockets / f".s.PGSQL.{PORT}.lock") if path.exists()]
+def _evict(cluster: Cluster, sockets: Path) -> None:
+    """End what a killed run left behind, and remove its lock files: PostgreSQL would refuse to start beside them."""
+    lock_files = [
+        path for path in (cluster.data / "postmaster.pid", sockets / f".s.PGSQL.{PORT}.lock") if path.exists()
+    ]
     if not lock_files:
         return
-    recorded = _recorded_pid(pid_file)
-    for process in _processes_in(cluster.data):
-        if process.pid == recorded:
-            log.info("embedded_postgres_evicted", pid=process.pid)
-            _signal_and_wait([process], signal.SIGINT)
-    for how in (signal.SIGQUIT, signal.SIGKILL):
-        _signal_and_wait(_processes_in(cluster.data), how)
+    # Not at the top: after an orderly end there is nothing to look for, and psutil takes a while to load.
+    from mnemata.store.embedded_leftovers import end_server
+
+    end_server(cluster.data)
     for path in lock_files:
         path.unlink(missing_ok=True)
-
-
-def _recorded_pid(pid_file: Path) -> int | None:
-    try:
-        first = pid_file.read_text("utf-8").split("\n", 1)[0].strip()
-    except FileNotFoundError:
-        return None
-    return int(first) if first.isdigit() else None
-
-
-def _processes_in(data: Path) -> list[psutil.Process]:
-    """The live PostgreSQL processes whose working folder is this one: the postmaster and its children."""
-    folder = str(data.resolve())
-    return [
-        process
-        for process in psutil.process_iter(["name", "cwd", "status"])
-        if process.info["name"] == "postgres"
-        and process.info["cwd"] == folder
-        and process.info["status"] != psutil.STATUS_ZOMBIE
-    ]
-
-
-def _signal_and_wait(processes: list[psutil.Process], how: signal.Signals) -> None:
-    for process in processes:
-        try:
-            process.send_signal(how)
-        except psutil.NoSuchProcess:
-            continue
-    deadline = time.monotonic() + _EVICTION_S
-    # Not `wait`: in a container without an init process the dead stay as zombies for ever.
-    while any(_lives(process) for process in processes) and time.monotonic() < deadline:
-        time.sleep(_POLL_S)
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _spawn(cluster: Cluster, sockets: Path) -> subprocess.Popen[bytes]:
