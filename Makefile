@@ -23,10 +23,12 @@ $(BIN)/uv:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 # A stamp per lock file: nothing is installed twice, and a changed lock installs again.
+# Compiled here: where PYTHONDONTWRITEBYTECODE is set, every start would compile it all again, and take twice the time.
 $(VENV)/.installed: locks/default.txt pyproject.toml | $(BIN)/uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/default.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r locks/default.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r locks/build.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 $(VENV)/.installed-dev: locks/dev.txt $(VENV)/.installed

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from mnemata.cli.call import Call
 
 if TYPE_CHECKING:
     import asyncio
+    from types import ModuleType
 
     from mnemata.platform import Platform
     from mnemata.settings import Settings
@@ -36,32 +38,71 @@ def serve(
     """
     import asyncio
 
-    settings = _with_address(call, host=host, port=port)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_run(call, settings))
+    with contextlib.ExitStack() as starting:
+        starting.enter_context(_no_collections())
+        settings = _with_address(call, host=host, port=port)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_run(call, settings, started=starting.close))
 
 
-async def _run(call: Call, settings: Settings) -> None:
-    from mnemata.api.rest.app import create_app
-    from mnemata.api.rest.server import serve as answer
+async def _run(call: Call, settings: Settings, *, started: Callable[[], None]) -> None:
     from mnemata.cli.http_options import http_options
     from mnemata.observability import logging
-    from mnemata.platform import Platform
 
     logging.configure(format=settings.log.format, level=settings.log.level)
     with _ended_by_sigterm():
-        platform = await Platform.open(settings)
+        platform, door = await _opened(settings)
     try:
         await _keep_a_local_key(platform, settings)
         options = http_options(settings)
-        app = create_app(platform.services, options=options, metrics=platform.metrics)
-        facts = await _facts(platform)
-        with contextlib.ExitStack() as stack:
-            await answer(
-                app, options=options, on_ready=lambda url: _welcome(call, settings, stack, url, facts)
-            )
+        app = door.create_app(platform.services, options=options, metrics=platform.metrics)
+        async with contextlib.AsyncExitStack() as stack:
+
+            def on_ready(url: str) -> None:
+                _announce(settings, stack, _reachable(url))
+                _greet_beside(_welcome(call, settings, platform, _reachable(url)), stack)
+                started()
+
+            await door.serve(app, options=options, on_ready=on_ready)
     finally:
         await platform.close()
+
+
+async def _opened(settings: Settings) -> tuple[Platform, ModuleType]:
+    """The platform and the door. The door's libraries take half a second to load: PostgreSQL starts meanwhile."""
+    import asyncio
+
+    from mnemata.platform import Platform
+
+    loading = asyncio.create_task(asyncio.to_thread(_load_door))
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.wait, {loading})
+        platform = await Platform.open(settings)
+        stack.push_async_callback(platform.close)
+        door = await loading
+        stack.pop_all()
+    return platform, door
+
+
+def _load_door() -> ModuleType:
+    from mnemata.cli import http_door
+
+    return http_door
+
+
+@contextlib.contextmanager
+def _no_collections() -> Generator[None]:
+    """No search for cyclic garbage while the block runs; and never in what was made there.
+
+    A start makes hundreds of thousands of objects that stay: looking through them again and again takes a tenth of it, and
+    later of the searches that happen to be under way.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -118,24 +159,35 @@ async def _keep_a_local_key(platform: Platform, settings: Settings) -> None:
     server_file.keep_local_key(settings.data_dir, made.secret)
 
 
-async def _facts(platform: Platform) -> dict[str, Any]:
+def _announce(settings: Settings, stack: contextlib.AsyncExitStack, url: str) -> None:
+    """Tell the folder's other commands where the server is, for as long as it is there."""
+    from mnemata.cli import server_file
+
+    server = server_file.RunningServer(pid=os.getpid(), url=url)
+    stack.enter_context(server_file.announced(settings.data_dir, server))
+
+
+def _greet_beside(welcome: Coroutine[Any, Any, None], stack: contextlib.AsyncExitStack) -> None:
+    """Greet while the server answers already."""
+    import asyncio
+
+    greeting = asyncio.ensure_future(welcome)
+    stack.push_async_callback(asyncio.wait, {greeting})
+
+
+async def _welcome(call: Call, settings: Settings, platform: Platform, url: str) -> None:
+    """Tell the reader where the server is, what it runs on and what to try next."""
+    import asyncio
+
+    from mnemata.cli.first_screen import first_screen
     from mnemata.domain.scope import DEFAULT_TENANT, Role, Scope
 
-    return dict(await platform.services.status.report(Scope(tenant=DEFAULT_TENANT, role=Role.OPERATOR)))
-
-
-def _welcome(
-    call: Call, settings: Settings, stack: contextlib.ExitStack, url: str, facts: dict[str, Any]
-) -> None:
-    """Tell the folder's other commands, and the reader, where the server is."""
-    from mnemata.cli import server_file
-    from mnemata.cli.first_screen import first_screen
-
-    reachable = _reachable(url)
-    server = server_file.RunningServer(pid=os.getpid(), url=reachable)
-    stack.enter_context(server_file.announced(settings.data_dir, server))
-    document = {"url": reachable, "pid": server.pid, "data_dir": str(settings.data_dir)}
-    call.output.answer(document, lambda console: first_screen(console, settings, reachable, facts))
+    operator = Scope(tenant=DEFAULT_TENANT, role=Role.OPERATOR)
+    facts = dict(await platform.services.status.report(operator))
+    document = {"url": url, "pid": os.getpid(), "data_dir": str(settings.data_dir)}
+    await asyncio.to_thread(
+        call.output.answer, document, lambda console: first_screen(console, settings, url, facts)
+    )
 
 
 def _reachable(url: str) -> str:

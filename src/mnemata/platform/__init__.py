@@ -15,10 +15,10 @@ from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.platform.backups import backup_to
 from mnemata.platform.crew import indexer_of, start_workers
-from mnemata.platform.index import open_index
+from mnemata.platform.index import IndexOpening
 from mnemata.platform.model import chosen_embedder, open_batcher
 from mnemata.platform.parts import Parts
-from mnemata.platform.store import Store, open_store
+from mnemata.platform.store import Store, hold_folder, open_store, open_store_in
 from mnemata.platform.use_cases import wire
 from mnemata.services.barrier import IndexBarrier
 from mnemata.services.catalogue import Services
@@ -67,10 +67,9 @@ class Platform:
         async with AsyncExitStack() as stack:
             metrics = Metrics()
             clock = clock or SystemClock()
-            store = await open_store(settings, stack, metrics=metrics, clock=clock)
             chosen = embedder or chosen_embedder(settings)
             parts, position = await _open_parts(
-                settings, store, chosen, stack, metrics=metrics, clock=clock, ids=ids or Uuid7Factory()
+                settings, chosen, stack, metrics=metrics, clock=clock, ids=ids or Uuid7Factory()
             )
             services = _start(parts, stack, position=position)
             log.info("platform_open", took_ms=round((time.perf_counter() - started) * 1_000))
@@ -83,7 +82,6 @@ class Platform:
 
 async def _open_parts(
     settings: Settings,
-    store: Store,
     embedder: Embedder | None,
     stack: AsyncExitStack,
     *,
@@ -93,8 +91,11 @@ async def _open_parts(
 ) -> tuple[Parts, Position]:
     """What the platform is wired from, and where in the feed its index goes on."""
     space = WORDS_ONLY if embedder is None else embedder.space
+    folder = await hold_folder(settings, stack)
+    opening = IndexOpening(settings, folder.index, stack, space=space)
+    store = await open_store_in(folder, settings, stack, metrics=metrics, clock=clock)
     batcher = await open_batcher(settings, embedder, stack, metrics)
-    index, position = await open_index(settings, store, stack, space=space)
+    index, position = await opening.on(store, stack)
     parts = Parts(
         settings=settings,
         store=store,

@@ -2,49 +2,99 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnemata.domain.change import Position
+from mnemata.domain.errors import MnemataError
 from mnemata.domain.vector import Space
-from mnemata.index.local.engine import LocalIndex
-from mnemata.index.local.options import LocalOptions
-from mnemata.index.local.vectors import VectorOptions
 from mnemata.observability.logging import get_logger
 from mnemata.platform.store import Store
 from mnemata.settings import Settings
 
+if TYPE_CHECKING:
+    from mnemata.index.local.engine import LocalIndex
+    from mnemata.index.local.options import LocalOptions
+
 log = get_logger("platform")
 
 
-async def open_index(
-    settings: Settings, store: Store, stack: AsyncExitStack, *, space: Space
-) -> tuple[LocalIndex, Position]:
-    """The index, and where in the feed it goes on.
+class IndexOpening:
+    """An index that opens while the store does, on the epoch of which it was built: that of the store, nearly always.
 
-    An index that has seen more than the store holds was built on data that is gone (an older copy was put back): the
-    store begins a new epoch, so that nothing trusts what was derived before.
+    The caller holds the data folder's lock.
     """
-    index, position = await _opened_index(settings, store, space=space)
-    async with store.database.platform() as transaction:
-        known = await transaction.feed.knows(position)
+
+    def __init__(self, settings: Settings, root: Path, stack: AsyncExitStack, *, space: Space) -> None:
+        self._settings, self._root, self._space = settings, root, space
+        self._early = asyncio.create_task(self._open_early())
+        stack.push_async_callback(self._abandon)
+
+    async def on(self, store: Store, stack: AsyncExitStack) -> tuple[LocalIndex, Position]:
+        """The index, closed with the stack, and where in the feed it goes on.
+
+        An index that has seen more than the store holds was built on data that is gone (an older copy was put back): the
+        store begins a new epoch, so that nothing trusts what was derived before.
+        """
+        index, position = await self._opened_on(await _epoch(store))
+        async with store.database.platform() as transaction:
+            known = await transaction.feed.knows(position)
+            if not known:
+                await transaction.feed.new_epoch()
         if not known:
-            await transaction.feed.new_epoch()
-    if not known:
-        log.warning("store_is_older_than_index", position=str(position))
+            log.warning("store_is_older_than_index", position=str(position))
+            await index.close()
+            index, position = await self._open(await _epoch(store))
+        stack.push_async_callback(index.close)
+        return index, position
+
+    async def _opened_on(self, epoch: str) -> tuple[LocalIndex, Position]:
+        early = await self._early
+        if early is None:
+            return await self._open(epoch)
+        index, position, guessed = early
+        if guessed == epoch:
+            return index, position
         await index.close()
-        index, position = await _opened_index(settings, store, space=space)
-    stack.push_async_callback(index.close)
-    return index, position
+        return await self._open(epoch)
+
+    async def _open_early(self) -> tuple[LocalIndex, Position, str] | None:
+        epoch = await asyncio.to_thread(_last_epoch, self._root)
+        return None if epoch is None else (*await self._open(epoch), epoch)
+
+    async def _open(self, epoch: str) -> tuple[LocalIndex, Position]:
+        from mnemata.index.local.engine import LocalIndex
+
+        options = _index_options(self._settings)
+        index = LocalIndex(self._root, epoch=epoch, space=self._space, options=options)
+        return index, min(await index.open())
+
+    async def _abandon(self) -> None:
+        """Close what was opened where the store never came. Closing it twice does nothing."""
+        with suppress(MnemataError, OSError):
+            early = await self._early
+            if early is not None:
+                await early[0].close()
 
 
-async def _opened_index(settings: Settings, store: Store, *, space: Space) -> tuple[LocalIndex, Position]:
+def _last_epoch(root: Path) -> str | None:
+    # Loaded in a thread, when PostgreSQL starts already: FAISS and tantivy take as long to load as it to start.
+    from mnemata.index.local.folders import last_epoch
+
+    return last_epoch(root)
+
+
+async def _epoch(store: Store) -> str:
     async with store.database.platform() as transaction:
-        epoch = await transaction.feed.epoch()
-    index = LocalIndex(store.folder.index, epoch=epoch, space=space, options=_index_options(settings))
-    return index, await index.open()
+        return await transaction.feed.epoch()
 
 
 def _index_options(settings: Settings) -> LocalOptions:
+    from mnemata.index.local.options import LocalOptions
+    from mnemata.index.local.vectors import VectorOptions
+
     chosen = settings.index
     return LocalOptions(
         metric=chosen.metric,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mnemata.domain.clock import Clock
 from mnemata.domain.ids import IdFactory
 from mnemata.domain.vector import Space
 from mnemata.embedding.batcher import Batcher
-from mnemata.index.local.engine import LocalIndex
 from mnemata.observability.metrics import Metrics
 from mnemata.platform.store import Store
 from mnemata.services.barrier import IndexBarrier
 from mnemata.services.model_health import ModelHealth
 from mnemata.settings import Settings
+
+if TYPE_CHECKING:
+    # Its libraries are loaded while PostgreSQL starts: see platform.index.
+    from mnemata.index.local.engine import LocalIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from mnemata.domain.clock import Clock
 from mnemata.observability.metrics import Metrics
+from mnemata.platform.threads import to_its_end
 from mnemata.settings import Settings
 from mnemata.store.data_folder import DataFolder
 from mnemata.store.database import Database, PoolOptions
@@ -27,11 +29,25 @@ class Store:
 
 async def open_store(settings: Settings, stack: AsyncExitStack, *, metrics: Metrics, clock: Clock) -> Store:
     """The store alone, at the current schema; closed with the stack. Errors as Platform.open."""
-    folder = await asyncio.to_thread(DataFolder.acquire, settings.data_dir)
+    folder = await hold_folder(settings, stack)
+    return await open_store_in(folder, settings, stack, metrics=metrics, clock=clock)
+
+
+async def hold_folder(settings: Settings, stack: AsyncExitStack) -> DataFolder:
+    """The data folder, locked until the stack is closed. Raises DataFolderLocked, ConfigurationError."""
+    folder = await to_its_end(partial(DataFolder.acquire, settings.data_dir), undo=DataFolder.release)
     stack.callback(folder.release)
+    return folder
+
+
+async def open_store_in(
+    folder: DataFolder, settings: Settings, stack: AsyncExitStack, *, metrics: Metrics, clock: Clock
+) -> Store:
+    """As `open_store`, in a folder that is held already."""
     embedded: EmbeddedPostgres | None = None
     if settings.database.url is None:
-        embedded = await asyncio.to_thread(EmbeddedPostgres.start, folder.path, metrics=metrics)
+        start = partial(EmbeddedPostgres.start, folder.path, metrics=metrics)
+        embedded = await to_its_end(start, undo=EmbeddedPostgres.stop)
         stack.push_async_callback(asyncio.to_thread, embedded.stop)
         url = embedded.url
     else:

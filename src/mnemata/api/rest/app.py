@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -47,21 +47,23 @@ def bare_app() -> FastAPI:
     for operation in OPERATIONS:
         operation.add_to(app)
     handlers.install(app)
-    document = openapi_document(app)
-    _add_document_routes(app, document)
+    _add_document_routes(app)
     return app
 
 
-def _add_document_routes(app: FastAPI, document: dict[str, Any]) -> None:
-    app.openapi = lambda: document
-    raw = dumps(document)
-    page = reference_page(document)
+def _add_document_routes(app: FastAPI) -> None:
+    # Made when it is first read: most processes never show it, and all of them start.
+    document = functools.cache(lambda: openapi_document(app))
+    raw = functools.cache(lambda: dumps(document()))
+    page = functools.cache(lambda: reference_page(document()))
+    app.openapi = document
 
     async def read_document(_: Request) -> Response:
-        return Response(raw, media_type="application/json")
+        return Response(raw(), media_type="application/json")
 
     async def read_reference(_: Request) -> Response:
-        return Response(page.html, media_type="text/html", headers={"Content-Security-Policy": page.policy})
+        shown = page()
+        return Response(shown.html, media_type="text/html", headers={"Content-Security-Policy": shown.policy})
 
     app.add_route("/openapi.json", read_document, methods=["GET"], include_in_schema=False)
     app.add_route("/docs", read_reference, methods=["GET"], include_in_schema=False)

@@ -9,7 +9,7 @@ from mnemata.domain.errors import IndexDamaged
 from mnemata.index.local.durable import write_durably
 from mnemata.index.local.failures import translated
 from mnemata.index.local.generation import IndexGeneration
-from mnemata.index.local.manifest import Identity
+from mnemata.index.local.manifest import Identity, written_epoch
 from mnemata.index.local.options import LocalOptions
 from mnemata.observability.logging import get_logger
 
@@ -17,6 +17,12 @@ log = get_logger("index")
 
 _CURRENT = "CURRENT"
 _DAMAGED = "damaged"
+
+
+def last_epoch(root: Path) -> str | None:
+    """The epoch that the generation in use was built on, or None where that cannot be read. Opens nothing."""
+    folder = _current(root)
+    return None if folder is None else written_epoch(folder)
 
 
 class Folders:
@@ -30,7 +36,7 @@ class Folders:
         """The generation in use, or an empty one where there is none that is whole and of this identity."""
         with translated("create", self._root):
             self._root.mkdir(parents=True, exist_ok=True)
-            folder = self._current()
+            folder = _current(self._root)
             self._remove_others(folder)
         if folder is None:
             return self._start(identity)
@@ -57,13 +63,6 @@ class Folders:
         self.point_to(generation)
         return generation
 
-    def _current(self) -> Path | None:
-        pointer = self._root / _CURRENT
-        name = pointer.read_text("utf-8", errors="replace").strip() if pointer.exists() else ""
-        # Only a name that this class gives: a damaged pointer must not lead anywhere else.
-        folder = self._root / name
-        return folder if name[1:].isdigit() and folder.is_dir() else None
-
     def _remove_others(self, current: Path | None) -> None:
         """Delete what an interrupted rebuild left."""
         for folder in self._root.glob("g[0-9]*"):
@@ -76,3 +75,11 @@ class Folders:
         shutil.rmtree(aside, ignore_errors=True)
         with translated("set aside", folder):
             folder.rename(aside)
+
+
+def _current(root: Path) -> Path | None:
+    pointer = root / _CURRENT
+    name = pointer.read_text("utf-8", errors="replace").strip() if pointer.exists() else ""
+    # Only a name that `new_generation` gives: a damaged pointer must not lead anywhere else.
+    folder = root / name
+    return folder if name[1:].isdigit() and folder.is_dir() else None

@@ -77,6 +77,15 @@ def read_manifest(folder: Path, identity: Identity) -> Manifest:
         raise IndexDamaged(path=str(folder), reason=str(error) or type(error).__name__) from error
 
 
+def written_epoch(folder: Path) -> str | None:
+    """The epoch that the folder's manifest names; None where it is missing or unreadable."""
+    try:
+        epoch = json.loads((folder / _NAME).read_bytes())["epoch"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return epoch if isinstance(epoch, str) else None
+
+
 def parse_position(text: str) -> Position:
     """The position that `str(position)` wrote."""
     xid, _, sequence = text.partition("-")
