@@ -26,7 +26,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 240.0
 
 
 @dataclass
@@ -100,6 +100,8 @@ class Server:
 
     def kill(self) -> int:
         """SIGKILL to the server and to every process below it, PostgreSQL's too; how many there were."""
+        if self.process is None or self.process.poll() is not None:
+            return 0
         root = psutil.Process(self.process.pid)
         everyone = [root, *root.children(recursive=True)]
         for one in everyone:
@@ -107,13 +109,13 @@ class Server:
                 one.send_signal(signal.SIGKILL)
             except psutil.NoSuchProcess:
                 continue
-        psutil.wait_procs(everyone, timeout=10)
-        self.process.wait(10)
+        psutil.wait_procs(everyone, timeout=60)
+        self.process.wait(60)
         return len(everyone)
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(240)
 
 
 class Writer:
@@ -209,7 +211,7 @@ async def verify(url: str, ledger: Ledger, chance: random.Random, at_most: int) 
     everything = list(ledger.memories.values())
     chosen = everything if len(everything) <= at_most else chance.sample(everything, at_most)
     gate = asyncio.Semaphore(8)
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=240) as client:
 
         async def look(known: Known) -> None:
             async with gate:
@@ -246,7 +248,7 @@ async def _verify_one(client: httpx.AsyncClient, known: Known, ledger: Ledger) -
         ledger.losses.append(f"{known.id}: another content than acknowledged")
     token = current.json()["content"].split()[0]
     found = await client.post("/v1/search", json={"query": token, "mode": "lexical", "limit": 5})
-    for _ in range(100):
+    for _ in range(600):
         if not found.json()["degraded"]:
             break
         # Just after the start the store answers; the index must be there soon.
@@ -269,13 +271,16 @@ async def _verify_external_ids(client: httpx.AsyncClient, ledger: Ledger) -> Non
 
 
 async def cycle(server: Server, ledger: Ledger, chance: random.Random, writers: int) -> None:
-    """Writers at work until, at a moment of chance, everything is killed."""
-    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+    """Writers at work until, at a moment of chance, everything is killed; on a slow machine not before all is under way."""
+    enough = ledger.acknowledged + 4 * writers
+    async with httpx.AsyncClient(base_url=server.url, timeout=240) as client:
         tasks = [
             asyncio.create_task(Writer(ledger, client, random.Random(chance.random()), name).run())
             for name in range(writers)
         ]
         await asyncio.sleep(chance.uniform(0.3, 2.0))
+        while ledger.acknowledged < enough and not all(task.done() for task in tasks):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         await asyncio.to_thread(server.kill)
         await asyncio.gather(*tasks, return_exceptions=False)
 
@@ -288,19 +293,22 @@ def run(cycles: int, seed: int, writers: int, model: str, keep: bool) -> dict:
     server = Server(folder / "data", model)
     ledger = Ledger()
     looked_for = 0
-    ledger.restarts_s.append(server.start())
-    for number in range(1, cycles + 1):
-        asyncio.run(cycle(server, ledger, chance, writers))
+    try:
         ledger.restarts_s.append(server.start())
-        looked_for += asyncio.run(verify(server.url, ledger, chance, at_most=300))
-        print(
-            f"cycle {number}/{cycles}: {ledger.acknowledged} acknowledged, {len(ledger.losses)} lost",
-            file=sys.stderr,
-        )
-        if ledger.losses:
-            break
-    asyncio.run(verify(server.url, ledger, chance, at_most=10**9))
-    server.stop()
+        for number in range(1, cycles + 1):
+            asyncio.run(cycle(server, ledger, chance, writers))
+            ledger.restarts_s.append(server.start())
+            looked_for += asyncio.run(verify(server.url, ledger, chance, at_most=100))
+            print(
+                f"cycle {number}/{cycles}: {ledger.acknowledged} acknowledged, {len(ledger.losses)} lost",
+                file=sys.stderr,
+            )
+            if ledger.losses:
+                break
+        asyncio.run(verify(server.url, ledger, chance, at_most=10**9))
+        server.stop()
+    finally:
+        server.kill()
     if not keep and not ledger.losses:
         shutil.rmtree(folder, ignore_errors=True)
     return {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -22,6 +24,19 @@ from mnemata.store.migrate import migrate
 _NUMBERS = count()
 _TEMPLATE = "mnemata_template"
 
+# How long an example takes says more about what else the machine does than about the code.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests go first: one that comes last is waited for by one worker while the others have nothing."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
@@ -33,11 +48,36 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def embedded_postgres() -> Iterator[EmbeddedPostgres]:
+def patience() -> dict[str, dict[str, Any]]:
+    """Settings with which a machine that has more to do than these tests is no reason to fail."""
+    limits = ("acquire_timeout_s", "connect_timeout_s", "statement_timeout_s", "lock_timeout_s")
+    return {"database": dict.fromkeys(limits, 60), "index": {"wait_timeout_s": 60}}
+
+
+@pytest.fixture(scope="session")
+def make_quick() -> Callable[[str], None]:
+    """Switches off, in the server at a URL, what tests whose data nobody keeps do without.
+
+    Whether a commit survives a power cut is for tests with servers of their own. And the feed is read up to the oldest
+    transaction of the whole server: an automatic ANALYZE anywhere hides, for a moment, what was just stored.
+    """
+
+    def switch_off(url: str) -> None:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for setting in ("fsync", "autovacuum"):
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+            connection.execute("SELECT pg_reload_conf()")
+
+    return switch_off
+
+
+@pytest.fixture(scope="session")
+def embedded_postgres(make_quick: Callable[[str], None]) -> Iterator[EmbeddedPostgres]:
     """One embedded server for all tests of a process, with a migrated template database."""
     folder = Path(tempfile.mkdtemp(prefix="mnemata-"))
     folder.chmod(0o755)
     server = EmbeddedPostgres.start(folder, metrics=Metrics())
+    make_quick(server.url_of("postgres"))
     with psycopg.connect(server.url_of("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0")
     migrate(server.url_of(_TEMPLATE))
@@ -58,13 +98,14 @@ def database_url(embedded_postgres: EmbeddedPostgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
+def settings(tmp_path: Path, database_url: str, patience: dict[str, dict[str, Any]]) -> Settings:
     """A platform's settings on a database of its own, with the quick deterministic embedder."""
     return settings_module.load(
         environment={},
         data_dir=tmp_path / "data",
-        database={"url": database_url},
+        database={"url": database_url, **patience["database"]},
         embedding={"model": "hashing"},
+        index=patience["index"],
     )
 
 

@@ -20,9 +20,12 @@ step "static checks" make --no-print-directory check
 # Coverage data of earlier runs must not count for this one.
 rm -f .coverage .coverage.*
 log="$(mktemp)"
-trap 'rm -f "$log"' EXIT
+# A folder of its own: another pytest of the same user takes back what was opened of the usual one for the server's user.
+folder="$(mktemp -d)"
+trap 'rm -rf "$log" "$folder"' EXIT
 echo "--- tests"
-"$bin/python" -m pytest -n "${TEST_WORKERS:-2}" --dist loadfile --cov --cov-report= "$@" 2>&1 | tee "$log"
+"$bin/python" -m pytest -n "${TEST_WORKERS:-2}" --dist loadfile --no-loadscope-reorder --cov --cov-report= \
+    --basetemp="$folder/tests" "$@" 2>&1 | tee "$log"
 tests_code="${PIPESTATUS[0]}"
 [ "$tests_code" -eq 0 ] || failed+=("pytest (exit code $tests_code)")
 

@@ -30,13 +30,13 @@ def run(*arguments: str, timeout: float) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> dict:
     out = tmp_path_factory.mktemp("speed") / "figures.json"
-    done = run("--quick", "--json", str(out), timeout=280)
+    done = run("--quick", "--json", str(out), timeout=880)
     assert done.returncode == 0, done.stderr[-4_000:] + done.stdout[-2_000:]
     return {**json.loads(out.read_text("utf-8")), "printed": done.stdout}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.xdist_group("speed")
 def test_every_contestant_is_measured_in_every_scenario_or_says_why_not(figures: dict) -> None:
     contestants = figures["contestants"]
@@ -55,7 +55,7 @@ def test_every_contestant_is_measured_in_every_scenario_or_says_why_not(figures:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.xdist_group("speed")
 def test_every_part_of_the_http_door_is_measured(figures: dict) -> None:
     http = figures["http"]
@@ -71,7 +71,7 @@ def test_every_part_of_the_http_door_is_measured(figures: dict) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.xdist_group("speed")
 def test_summary_sets_every_goal_beside_its_figure_and_the_load_of_the_machine(figures: dict) -> None:
     names = [row["name"] for row in figures["summary"]]
@@ -83,7 +83,7 @@ def test_summary_sets_every_goal_beside_its_figure_and_the_load_of_the_machine(f
 
 
 def test_whole_run_without_data_is_refused_with_how_to_call_it() -> None:
-    done = run("--data", "", timeout=60)
+    done = run("--data", "", timeout=240)
 
     assert done.returncode == 2
     assert "make bench DATA=folder" in done.stderr

@@ -65,11 +65,12 @@ def write_set(folder: Path) -> None:
     (folder / "qrels.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]), "utf-8")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_small_set_is_imported_asked_and_reported_by_stage_and_category(tmp_path: Path) -> None:
     write_set(tmp_path / "notes")
 
-    figures, printed = evaluate(tmp_path, tmp_path / "figures.json", timeout=170)
+    figures, printed = evaluate(tmp_path, tmp_path / "figures.json", timeout=880)
     notes = figures["sets"]["notes"]
 
     assert (notes["memories"], notes["empty_documents"], notes["questions"]) == (4, 1, 3)
@@ -83,7 +84,7 @@ def test_small_set_is_imported_asked_and_reported_by_stage_and_category(tmp_path
 def test_folder_without_a_set_is_refused_with_how_to_call_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.relevance", "--data", ""]
 
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
 
     assert done.returncode == 2
     assert "make eval DATA=folder" in done.stderr

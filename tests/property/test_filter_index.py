@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,6 +129,7 @@ CONDITIONS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(MEMORIES, st.lists(CONDITIONS, min_size=15, max_size=15), st.sets(st.sampled_from(IDS)))
 def test_both_legs_choose_what_the_reference_chooses_fresh_and_folded(stored, conditions, removed):

@@ -152,6 +152,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=200,
     deadline=None,

@@ -20,8 +20,8 @@ import pytest
 
 from mnemata.cli.main import run
 
-START_WITHIN_S = 120
-END_WITHIN_S = 60
+START_WITHIN_S = 240
+END_WITHIN_S = 120
 
 
 @dataclass
@@ -37,6 +37,11 @@ class CommandLine:
             "MNEMATA_DATA_DIR": str(self.data_dir),
             "MNEMATA_EMBEDDING__MODEL": "hashing",
             "MNEMATA_HTTP__PORT": "0",
+            "MNEMATA_PERSONALIZATION__TIMEOUT_S": "60",
+            # A machine with more to do than these tests is no reason to fail.
+            "MNEMATA_DATABASE__ACQUIRE_TIMEOUT_S": "60",
+            "MNEMATA_DATABASE__CONNECT_TIMEOUT_S": "60",
+            "MNEMATA_INDEX__WAIT_TIMEOUT_S": "60",
             **self.environment,
         }
 

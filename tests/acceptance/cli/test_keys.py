@@ -51,8 +51,8 @@ def test_keys_made_before_and_kept_by_a_server_still_open_the_next_one(command, 
 
     server = serve(command)
 
-    with_key = httpx.get(f"{server.url}/v1/memories", headers={"X-API-Key": secret}, timeout=10)
-    without = httpx.get(f"{server.url}/v1/memories", timeout=10)
+    with_key = httpx.get(f"{server.url}/v1/memories", headers={"X-API-Key": secret}, timeout=60)
+    without = httpx.get(f"{server.url}/v1/memories", timeout=60)
     assert (with_key.status_code, without.status_code) == (200, 401)
     assert (command.data_dir / "local.key").read_text() == kept
     assert len(command.json("keys", "list")["items"]) == 2

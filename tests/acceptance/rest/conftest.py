@@ -45,13 +45,14 @@ class Served:
 
     def start(self) -> None:
         self._thread.start()
-        self._ready.wait(60)
+        started = self._ready.wait(240)
         if self._failure is not None:
             raise self._failure
+        assert started
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(60)
+        self._thread.join(240)
 
     def key(self, tenant: str, role: str) -> str:
         """A new key's secret."""
@@ -59,8 +60,12 @@ class Served:
         made = access.create_key(OPERATOR, role=Role(role), label="test", tenant=TenantId(tenant))
         return self._run(made).secret
 
+    def unfolded(self) -> int:
+        """Fresh memories that the index holds beside its segments on disk."""
+        return self._run(self._platform.index.statistics()).details["unfolded"]
+
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(240)
 
     def _main(self) -> None:
         try:
@@ -74,7 +79,7 @@ class Served:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._platform = await Platform.open(self._settings)
-        options = HttpOptions(port=0)
+        options = HttpOptions(port=0, request_timeout_s=240)
         app = create_app(self._platform.services, options=options, metrics=self._platform.metrics)
         try:
             await serve(app, options=options, on_ready=self._told, stop=self._stop)
@@ -87,15 +92,21 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def served(embedded_postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(
+    embedded_postgres: EmbeddedPostgres,
+    tmp_path_factory: pytest.TempPathFactory,
+    patience: dict[str, dict[str, Any]],
+) -> Iterator[Served]:
     name = "mnemata_rest"
     with psycopg.connect(embedded_postgres.url_of("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
     settings = settings_module.load(
         environment={},
         data_dir=tmp_path_factory.mktemp("rest") / "data",
-        database={"url": embedded_postgres.url_of(name)},
+        database={"url": embedded_postgres.url_of(name), **patience["database"]},
         embedding={"model": "hashing"},
+        index=patience["index"],
+        personalization={"timeout_s": 60},
         auth={"required": True},
     )
     server = Served(settings)
@@ -107,7 +118,7 @@ def served(embedded_postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPat
 @pytest.fixture
 async def anonymous(served: Served) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a key."""
-    async with httpx.AsyncClient(base_url=served.url, timeout=60) as opened:
+    async with httpx.AsyncClient(base_url=served.url, timeout=240) as opened:
         yield opened
 
 
@@ -130,13 +141,25 @@ async def enter(served: Served) -> AsyncIterator[Entrance]:
     async def enter(tenant: str, role: str) -> httpx.AsyncClient:
         secret = served.key(f"{tenant}-{number}", role)
         opened.append(
-            httpx.AsyncClient(base_url=served.url, timeout=60, headers={"Authorization": f"Bearer {secret}"})
+            httpx.AsyncClient(base_url=served.url, timeout=240, headers={"Authorization": f"Bearer {secret}"})
         )
         return opened[-1]
 
     yield enter
     for one in opened:
         await one.aclose()
+
+
+@pytest.fixture
+def until_folded(served: Served) -> Callable[[], Awaitable[None]]:
+    """Returns when every fresh memory is on disk. There the average length, by which words are weighed, is rounded."""
+
+    async def wait() -> None:
+        async with asyncio.timeout(60):
+            while served.unfolded():
+                await asyncio.sleep(0.05)
+
+    return wait
 
 
 Store = Callable[..., Awaitable[dict[str, Any]]]

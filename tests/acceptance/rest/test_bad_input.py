@@ -79,15 +79,21 @@ async def test_a_content_type_may_name_utf_8(client: httpx.AsyncClient) -> None:
     assert response.json()["content"] == "ä"
 
 
-@pytest.fixture
-def small(platform: Platform) -> FastAPI:
-    options = HttpOptions(max_body_bytes=10_000, max_json_depth=8, request_timeout_s=0.5)
-    return create_app(platform.services, options=options, metrics=platform.metrics)
+def limited(platform: Platform, **limits: Any) -> httpx.AsyncClient:
+    """A client of an app in process that has these limits."""
+    app = create_app(platform.services, options=HttpOptions(**limits), metrics=platform.metrics)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://mnemata")
 
 
 @pytest.fixture
-async def small_client(small: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(small), base_url="http://mnemata") as opened:
+async def small_client(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
+    async with limited(platform, max_body_bytes=10_000, request_timeout_s=240) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def hasty_client(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
+    async with limited(platform, request_timeout_s=0.5) as opened:
         yield opened
 
 
@@ -124,7 +130,7 @@ async def test_a_content_length_that_lies_does_not_help(small_client: httpx.Asyn
     assert response.status_code == 413
 
 
-async def test_a_body_that_never_ends_is_stopped_in_time(small_client: httpx.AsyncClient) -> None:
+async def test_a_body_that_never_ends_is_stopped_in_time(hasty_client: httpx.AsyncClient) -> None:
     import asyncio
 
     async def drip() -> AsyncIterator[bytes]:
@@ -132,7 +138,7 @@ async def test_a_body_that_never_ends_is_stopped_in_time(small_client: httpx.Asy
             await asyncio.sleep(0.1)
             yield b" "
 
-    response = await small_client.post("/v1/memories", content=drip(), headers=JSON)
+    response = await hasty_client.post("/v1/memories", content=drip(), headers=JSON)
 
     assert (response.status_code, response.json()["code"], response.json()["limit_s"]) == (
         504,

@@ -24,6 +24,7 @@ _PHASES = ("examples", "coverage", "fuzzing")
 CONFIG = schemathesis.Config.from_dict(
     {
         "seed": 1,
+        "request-timeout": 240,
         "checks": {"negative_data_rejection": {"expected-statuses": _REFUSALS}},
         "generation": {"deterministic": True},
         "phases": {phase: {"extra-data-sources": {"responses": False}} for phase in _PHASES},

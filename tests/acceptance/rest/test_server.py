@@ -28,7 +28,7 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, *, grace_s: float = 10.0) -> AsyncIterator[Serving]:
+async def serving(app: FastAPI, *, grace_s: float = 240.0) -> AsyncIterator[Serving]:
     """The app on a free port, with a call /slow that says when it has begun and waits to be told to go on."""
     begun, go_on, stop, ready = (asyncio.Event() for _ in range(4))
     urls: list[str] = []
@@ -46,14 +46,17 @@ async def serving(app: FastAPI, *, grace_s: float = 10.0) -> AsyncIterator[Servi
 
     options = HttpOptions(port=0, shutdown_grace_s=grace_s)
     task = asyncio.create_task(serve(app, options=options, on_ready=told, stop=stop))
-    await asyncio.wait_for(ready.wait(), 30)
-    yield Serving(url=urls[0], stop=stop, task=task, begun=begun, go_on=go_on)
-    stop.set()
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(ready.wait(), 60)
+    try:
+        yield Serving(url=urls[0], stop=stop, task=task, begun=begun, go_on=go_on)
+    finally:
+        go_on.set()
+        stop.set()
+        await asyncio.wait_for(task, 240)
 
 
 async def test_on_ready_is_told_the_real_port(app: FastAPI) -> None:
-    async with serving(app) as server, httpx.AsyncClient(base_url=server.url) as client:
+    async with serving(app) as server, httpx.AsyncClient(base_url=server.url, timeout=240) as client:
         assert (await client.get("/healthz")).json() == {"status": "ok"}
         assert not server.url.endswith(":0")
 
@@ -69,12 +72,12 @@ async def test_a_port_in_use_is_refused_with_a_remedy(app: FastAPI) -> None:
 async def test_a_running_request_is_finished_and_no_other_is_begun(
     app: FastAPI, ending: str | signal.Signals
 ) -> None:
-    async with serving(app) as server, httpx.AsyncClient(base_url=server.url) as client:
+    async with serving(app) as server, httpx.AsyncClient(base_url=server.url, timeout=240) as client:
         end: Callable[[], None] = (
             server.stop.set if isinstance(ending, str) else lambda: os.kill(os.getpid(), ending)
         )
-        running = asyncio.create_task(client.get("/slow", timeout=30))
-        await asyncio.wait_for(server.begun.wait(), 10)
+        running = asyncio.create_task(client.get("/slow", timeout=240))
+        await asyncio.wait_for(server.begun.wait(), 60)
 
         end()
         await _until_refused(server.url)
@@ -82,26 +85,29 @@ async def test_a_running_request_is_finished_and_no_other_is_begun(
         server.go_on.set()
 
         assert (await running).json() == {"done": True}
-        await asyncio.wait_for(server.task, 10)
+        await asyncio.wait_for(server.task, 60)
 
 
 async def test_a_request_that_outlasts_the_grace_does_not_hold_the_end_up(app: FastAPI) -> None:
-    async with serving(app, grace_s=0.3) as server, httpx.AsyncClient(base_url=server.url) as client:
-        running = asyncio.create_task(client.get("/slow", timeout=30))
-        await asyncio.wait_for(server.begun.wait(), 10)
+    async with (
+        serving(app, grace_s=0.3) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=240) as client,
+    ):
+        running = asyncio.create_task(client.get("/slow", timeout=240))
+        await asyncio.wait_for(server.begun.wait(), 60)
 
         server.stop.set()
 
-        await asyncio.wait_for(server.task, 10)
+        await asyncio.wait_for(server.task, 60)
         with pytest.raises(httpx.HTTPError):
             (await running).raise_for_status()
 
 
 async def _until_refused(url: str) -> None:
     """Return once new connections are refused."""
-    for _ in range(200):
+    for _ in range(1_200):
         try:
-            async with httpx.AsyncClient(base_url=url) as other:
+            async with httpx.AsyncClient(base_url=url, timeout=240) as other:
                 await other.get("/healthz")
         except httpx.TransportError:
             return

@@ -20,7 +20,7 @@ HOLD = textwrap.dedent("""
     from mnemata.store.data_folder import DataFolder
     folder = DataFolder.acquire(Path(sys.argv[1]))
     print("held", flush=True)
-    time.sleep(60)
+    time.sleep(3_600)
 """)
 
 
@@ -29,10 +29,12 @@ def holder(tmp_path: Path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path / "data")], stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "held"
-        yield process
-        process.kill()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == "held"
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_new_folder_and_its_rooms_are_private(tmp_path):
@@ -64,7 +66,7 @@ def test_the_same_process_cannot_take_a_folder_twice(tmp_path):
 
 def test_a_killed_holder_leaves_the_folder_free(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
-    holder.wait(10)
+    holder.wait(60)
     folder = DataFolder.acquire(tmp_path / "data")
     assert (tmp_path / "data" / "lock").read_text().split() == [str(os.getpid())]
     folder.release()

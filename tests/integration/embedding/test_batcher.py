@@ -22,7 +22,7 @@ class HeldEmbedder(HashingEmbedder):
 
     def embed_documents(self, texts):
         self.calls.append(list(texts))
-        assert self.let_go.wait(30)
+        assert self.let_go.wait(240)
         if "poison" in texts:
             raise EmbedderUnavailable(what="The model", reason="poison", retry_after_s=1.0)
         return super().embed_documents(texts)
@@ -43,7 +43,7 @@ def held():
 
 
 async def begun(embedder, calls=1):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(embedder.calls) < calls:
             await asyncio.sleep(0.001)
 
@@ -92,7 +92,7 @@ async def test_a_query_is_answered_while_documents_are_in_the_model(make_batcher
     batcher = make_batcher(held)
     documents = asyncio.create_task(batcher.embed_documents(["a", "b"]))
     await begun(held)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         vector = await batcher.embed_query("question")
     assert vector.shape == (256,)
     assert not documents.done()

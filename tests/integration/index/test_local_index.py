@@ -123,13 +123,13 @@ async def test_damaged_index_is_noticed_at_open_and_filled_again(tmp_path, make,
     DAMAGES[damage](root)
 
     index = LocalIndex(root, epoch="e", space=SPACE, options=QUIET)
-    assert await index.open() == START
+    assert min(await index.open()) == START
     assert await found(index, "word") == 0
     await index.apply([make("word again")], position=at(6))
     await index.close()
 
     again = LocalIndex(root, epoch="e", space=SPACE, options=QUIET)
-    assert await again.open() == at(6)
+    assert min(await again.open()) == at(6)
     assert await found(again, "word") == 1
     await again.close()
 
@@ -137,7 +137,7 @@ async def test_damaged_index_is_noticed_at_open_and_filled_again(tmp_path, make,
 async def test_whole_index_is_not_taken_for_damaged(tmp_path, make):
     await a_saved_index(tmp_path, make)
     index = LocalIndex(tmp_path, epoch="e", space=SPACE, options=QUIET)
-    assert await index.open() == at(5)
+    assert min(await index.open()) == at(5)
     assert await found(index, "word") == 5
     await index.close()
 
@@ -146,7 +146,7 @@ async def test_what_an_interrupted_rebuild_left_is_removed(tmp_path, make):
     await a_saved_index(tmp_path, make)
     (tmp_path / "g000099").mkdir()
     index = LocalIndex(tmp_path, epoch="e", space=SPACE, options=QUIET)
-    assert await index.open() == at(5)
+    assert min(await index.open()) == at(5)
     assert [path.name for path in tmp_path.glob("g*")] == ["g000001"]
     await index.close()
 
@@ -367,7 +367,7 @@ async def test_fresh_memories_go_to_disk_in_the_background(tmp_path, make):
     index = LocalIndex(tmp_path, epoch="e", space=SPACE, options=options)
     await index.open()
     await index.apply([make("soon on disk")], position=at(1))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await index.statistics()).durable_position < at(1):
             await asyncio.sleep(0.02)
     assert (await index.statistics()).details["unfolded"] == 0
@@ -377,6 +377,22 @@ async def test_fresh_memories_go_to_disk_in_the_background(tmp_path, make):
 # --- tenants ---------------------------------------------------------------------------------------------------------
 
 
+async def test_search_reads_what_is_of_its_own_tenant_and_nothing_else(tmp_path, make, monkeypatch):
+    index = LocalIndex(tmp_path, epoch="e", space=SPACE, options=QUIET)
+    await index.open()
+    await index.apply([make("hello", tenant=TenantId("own"))], position=at(1))
+    await index.apply([make("hello", tenant=TenantId("large")) for _ in range(50)], position=at(2))
+    large = index._opened()._open[TenantId("large")].partition
+    with monkeypatch.context() as without:
+        # Whoever asks the other tenant's legs anything, be it only how much they hold, fails.
+        without.setattr(large, "lexical", None)
+        without.setattr(large, "vectors", None)
+        assert await found(index, "hello", TenantId("own")) == 1
+        with pytest.raises(AttributeError):
+            await found(index, "hello", TenantId("large"))
+    await index.close()
+
+
 async def test_more_tenants_than_may_be_open_are_all_found(tmp_path, make):
     options = LocalOptions(fold_interval_s=0.05, save_interval_s=0.05, open_partitions=2)
     index = LocalIndex(tmp_path, epoch="e", space=SPACE, options=options)
@@ -384,7 +400,7 @@ async def test_more_tenants_than_may_be_open_are_all_found(tmp_path, make):
     tenants = [TenantId(f"tenant {n}/../é") for n in range(7)]
     for n, tenant in enumerate(tenants):
         await index.apply([make("hello", tenant=tenant)], position=at(n + 1))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(index._opened()._open) > 2:
             await asyncio.sleep(0.02)
     assert (await index.statistics()).documents == 7
@@ -392,7 +408,7 @@ async def test_more_tenants_than_may_be_open_are_all_found(tmp_path, make):
         assert await found(index, "hello", tenant) == 1
     await index.close()
     again = LocalIndex(tmp_path, epoch="e", space=SPACE, options=options)
-    assert await again.open() == at(7)
+    assert min(await again.open()) == at(7)
     assert [await found(again, "hello", tenant) for tenant in tenants] == [1] * 7
     await again.close()
 
@@ -400,5 +416,5 @@ async def test_more_tenants_than_may_be_open_are_all_found(tmp_path, make):
 async def test_index_of_another_metric_is_set_aside(tmp_path, make):
     await a_saved_index(tmp_path, make)
     index = LocalIndex(tmp_path, epoch="e", space=SPACE, options=LocalOptions(metric=Metric.L2))
-    assert await index.open() == START
+    assert min(await index.open()) == START
     await index.close()

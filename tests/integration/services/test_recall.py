@@ -190,7 +190,7 @@ async def test_phrases_prefixes_and_exclusions_hold_in_the_past_too(
         query = Query(text="walrus sang", words=words, mode=mode, as_of=moment)
         # The vector leg ranks whatever is not excluded.
         ranked_by_meaning = {"walking"} if words.excluded and mode is not Mode.LEXICAL else set()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 answer = await platform.services.recall.search(scope, query)
                 if {hit.memory.content for hit in answer.hits} == expected | ranked_by_meaning:

@@ -48,9 +48,8 @@ class DebianServer:
             if self._run:
                 shutil.chown(folder, **self._run)
             self._call("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale", "-N")
-        # -c fsync: whether a commit survives a power cut is PostgreSQL's business, not these tests'.
-        options = f"-c listen_addresses='' -k {folder} -c fsync=off"
-        self._call("pg_ctl", "-w", "-s", "-o", options, "-l", str(folder / "log"), "start")
+        options = f"-c listen_addresses='' -k {folder}"
+        self._call("pg_ctl", "-w", "-s", "-t", "300", "-o", options, "-l", str(folder / "log"), "start")
 
     def url_of(self, database: str) -> str:
         return f"postgresql://postgres@/{database}?host={self._folder}"
@@ -79,17 +78,38 @@ def version(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture(scope="session")
-def server(version: int) -> Iterator[Server]:
-    """A server for all tests of a session, with a migrated template database."""
-    folder = Path(tempfile.mkdtemp(prefix="mnemata-store-"))
-    folder.chmod(0o755)
-    running = start_server(version, folder)
-    with psycopg.connect(running.url_of("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0")
-    migrate(running.url_of(_TEMPLATE))
-    yield running
-    running.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+def server_of(make_quick: Callable[[str], None]) -> Iterator[Callable[[int], Server]]:
+    """One server of each version for all tests of a process, with a migrated template database.
+
+    Not the fixture of a version, which ends whenever the next test wants the other one.
+    """
+    running: dict[int, Server] = {}
+    with tempfile.TemporaryDirectory(prefix="mnemata-store-", ignore_cleanup_errors=True) as parent:
+        Path(parent).chmod(0o755)
+
+        def start(version: int) -> Server:
+            folder = Path(parent, str(version))
+            folder.mkdir()
+            server = start_server(version, folder)
+            make_quick(server.url_of("postgres"))
+            with psycopg.connect(server.url_of("postgres"), autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0")
+            migrate(server.url_of(_TEMPLATE))
+            return server
+
+        def server_of(version: int) -> Server:
+            if version not in running:
+                running[version] = start(version)
+            return running[version]
+
+        yield server_of
+        for server in running.values():
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(version: int, server_of: Callable[[int], Server]) -> Server:
+    return server_of(version)
 
 
 @pytest.fixture
@@ -138,7 +158,14 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def options() -> PoolOptions:
-    return PoolOptions(pool_min=1, pool_max=4, acquire_timeout_s=5, statement_timeout_s=10, lock_timeout_s=5)
+    return PoolOptions(
+        pool_min=1,
+        pool_max=4,
+        acquire_timeout_s=60,
+        connect_timeout_s=60,
+        statement_timeout_s=60,
+        lock_timeout_s=60,
+    )
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import psycopg
 import pytest
 
 from mnemata.domain.change import START, Change, Position
@@ -39,7 +40,7 @@ async def test_idempotency_key_of_another_request_is_refused(database, scope, to
             await transaction.idempotency.claim("k", b"another", expires_at=tomorrow)
 
 
-async def test_second_request_with_a_key_waits_for_the_first(database, scope, tomorrow):
+async def test_second_request_with_a_key_waits_for_the_first(database, scope, tomorrow, url):
     async def second():
         async with database.tenant(scope) as transaction:
             return await transaction.idempotency.claim("k", b"f", expires_at=tomorrow)
@@ -47,10 +48,17 @@ async def test_second_request_with_a_key_waits_for_the_first(database, scope, to
     async with database.tenant(scope) as transaction:
         await transaction.idempotency.claim("k", b"f", expires_at=tomorrow)
         waiting = asyncio.create_task(second())
-        await asyncio.sleep(0.2)
+        await until_somebody_waits_for_a_lock(url)
         assert not waiting.done()
         await transaction.idempotency.keep("k", b"made")
     assert await waiting == b"made"
+
+
+async def until_somebody_waits_for_a_lock(url):
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection, asyncio.timeout(60):
+        while await (await connection.execute(waiting)).fetchone() is None:
+            await asyncio.sleep(0.02)
 
 
 async def test_key_of_a_write_that_failed_is_free_again(database, scope, tomorrow):

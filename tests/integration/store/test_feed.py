@@ -136,15 +136,15 @@ async def test_listener_is_woken_by_commits_and_comes_back_after_a_lost_connecti
     database, scope, make, url
 ):
     wakes = database.listen()
-    await asyncio.wait_for(anext(wakes), 5)
+    await asyncio.wait_for(anext(wakes), 60)
     await store(database, scope, make())
-    await asyncio.wait_for(anext(wakes), 5)
+    await asyncio.wait_for(anext(wakes), 60)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
         )
-    await asyncio.wait_for(anext(wakes), 5)
+    await asyncio.wait_for(anext(wakes), 60)
     await store(database, scope, make())
-    await asyncio.wait_for(anext(wakes), 5)
+    await asyncio.wait_for(anext(wakes), 60)
     await wakes.aclose()

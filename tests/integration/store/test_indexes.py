@@ -18,7 +18,7 @@ from psycopg import sql
 
 from mnemata.domain.change import START, Position
 from mnemata.domain.filter import EVERYTHING, AnyOf, Field, metadata_term
-from mnemata.domain.ids import MemoryId
+from mnemata.domain.ids import MemoryId, TenantId
 from mnemata.domain.memory import Operation
 from mnemata.domain.query import Words
 from mnemata.domain.scope import DEFAULT_TENANT, Scope
@@ -93,16 +93,17 @@ def number(n: int) -> MemoryId:
 
 
 class Plans:
-    """Explains every statement of a transaction before it runs."""
+    """Explains every statement of a transaction before it runs; with `ANALYZE, ` by running it once more."""
 
-    def __init__(self, session) -> None:
+    def __init__(self, session, options: str = "") -> None:
+        self._options = options
         self._rows = session.rows
         self.nodes: list[dict] = []
         session.rows = self.rows
 
     async def rows(self, statement, parameters=None, **others):
         query = statement if isinstance(statement, sql.Composed) else sql.Composed([statement.text])
-        explained = await self._rows(sql.SQL("EXPLAIN (FORMAT JSON) ") + query, parameters)
+        explained = await self._rows(sql.SQL(f"EXPLAIN ({self._options}FORMAT JSON) ") + query, parameters)
         plan = explained[0][0]
         self.nodes += _nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
         return await self._rows(statement, parameters, **others)
@@ -110,6 +111,13 @@ class Plans:
     @property
     def read_whole(self) -> set[str]:
         return {node["Relation Name"] for node in self.nodes if node["Node Type"] == "Seq Scan"} & BIG
+
+    @property
+    def looked_at(self) -> int:
+        """Rows of the big tables that were read, chosen or not."""
+        counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+        nodes = [node for node in self.nodes if node.get("Relation Name") in BIG]
+        return sum(round(node.get(count, 0) * node["Actual Loops"]) for node in nodes for count in counts)
 
     @property
     def indexes(self) -> set[str]:
@@ -262,6 +270,24 @@ async def test_hot_query_of_a_tenant_reads_no_table_whole(opened, clock, name):
             raise Unused
     assert plans.read_whole == set()
     assert expected <= plans.indexes
+
+
+# How many memories these name by their ids, and so look at to see whose they are.
+NAMED = {"get": 199, "get_and_lock": 1, "around": 10, "traits": 200, "traits_as_of": 200}
+
+
+@pytest.mark.parametrize("name", sorted(OF_A_TENANT.keys() - {"replace"}))
+async def test_query_of_a_tenant_looks_at_no_row_of_another_so_that_its_time_tells_nothing(
+    opened, clock, name
+):
+    _, query = OF_A_TENANT[name]
+    with pytest.raises(Unused):
+        async with opened.tenant(Scope(tenant=TenantId("stranger"))) as transaction:
+            plans = Plans(transaction.session, "ANALYZE, ")
+            await query(transaction, clock.now())
+            raise Unused
+    assert plans.nodes
+    assert plans.looked_at <= NAMED.get(name, 0)
 
 
 @pytest.mark.parametrize("name", OF_THE_PLATFORM)

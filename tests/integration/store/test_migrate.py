@@ -51,7 +51,7 @@ def test_processes_that_start_together_migrate_once(empty_url):
     together = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)
     ]
-    outputs = [process.communicate(timeout=60) for process in together]
+    outputs = [process.communicate(timeout=240) for process in together]
     assert [process.returncode for process in together] == [0, 0, 0], outputs
     assert sum("schema_migrated" in stdout + stderr for stdout, stderr in outputs) == 1
     assert current(empty_url) == newest()
@@ -65,7 +65,7 @@ def test_migration_waits_for_the_one_that_is_running(empty_url):
         waiting.join(0.5)
         assert waiting.is_alive()
         assert current(empty_url) is None
-    waiting.join(60)
+    waiting.join(240)
     assert current(empty_url) == newest()
 
 

@@ -68,7 +68,7 @@ async def search(platform: Platform, scope: Scope, text: str, mode: Mode = Mode.
     return [hit.memory.content for hit in answer.hits]
 
 
-async def until(condition: object, within_s: float = 15.0) -> None:
+async def until(condition: object, within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while not await condition():
             await asyncio.sleep(0.05)
@@ -99,7 +99,7 @@ async def test_a_poisonous_change_is_set_aside_and_the_rest_goes_on(
     bad = await store(platform, scope, "the one that breaks")
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
         # A vector that is not of the space's length: what a damaged disk or a foreign program could leave behind.
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             damage = "UPDATE embeddings SET dimensions = 1, vector = '\\x00112233'::bytea"
             while (await connection.execute(damage)).rowcount == 0:
                 await asyncio.sleep(0.01)

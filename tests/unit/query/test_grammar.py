@@ -248,11 +248,12 @@ def test_conditions_are_counted_by_the_values_they_compare():
 )
 def test_odd_text_of_any_length_is_read_in_moderate_time(unit):
     text = (unit * 32_768)[:32_768]
-    started = time.perf_counter()
+    started = time.thread_time()
 
     parsed = parse_query(text)
 
-    assert time.perf_counter() - started < 5.0
+    # Of the processor's time: quadratic in this length would be minutes.
+    assert time.thread_time() - started < 5.0
     assert parsed.text or parsed.filter != EVERYTHING
 
 
