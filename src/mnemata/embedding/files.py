@@ -21,20 +21,25 @@ class PinnedFile:
     sha256: str
 
 
-def checked_path(file: PinnedFile, *, at: Path | None = None) -> Path:
-    """Where the file is: `at` where given, else in its distribution. Its content was read and is the pinned one.
+def checked_content(file: PinnedFile, *, at: Path | None = None) -> bytes:
+    """The pinned content, read from `at` where given, else from its distribution.
 
     Raises ModelDamaged where it is missing, cannot be read, or is not what the checksum says.
     """
-    path = installed_path(file) if at is None else at
+    path = place(file, at=at)
     try:
-        with path.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
+        content = path.read_bytes()
     except OSError as error:
-        raise damaged(file, path, error.strerror or type(error).__name__, at=at) from error
+        raise damaged(file, error.strerror or type(error).__name__, at=at) from error
+    found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
-        raise damaged(file, path, f"its SHA-256 is {found}, and {file.sha256} is expected", at=at)
-    return path
+        raise damaged(file, f"its SHA-256 is {found}, and {file.sha256} is expected", at=at)
+    return content
+
+
+def place(file: PinnedFile, *, at: Path | None = None) -> Path:
+    """Where the file is: `at` where given, else in its distribution. Raises ModelDamaged."""
+    return installed_path(file) if at is None else at
 
 
 def installed_path(file: PinnedFile) -> Path:
@@ -43,11 +48,15 @@ def installed_path(file: PinnedFile) -> Path:
         return Path(str(distribution(file.distribution).locate_file(file.name)))
     except PackageNotFoundError as error:
         reason = f"the package {file.distribution} is not installed"
-        raise damaged(file, Path(file.name), reason, at=None) from error
+        raise _damaged(file, Path(file.name), reason, at=None) from error
 
 
-def damaged(file: PinnedFile, path: Path, reason: str, *, at: Path | None) -> ModelDamaged:
+def damaged(file: PinnedFile, reason: str, *, at: Path | None) -> ModelDamaged:
     """The error for this file, with what to do about it."""
+    return _damaged(file, place(file, at=at), reason, at=at)
+
+
+def _damaged(file: PinnedFile, path: Path, reason: str, *, at: Path | None) -> ModelDamaged:
     remedy = REINSTALL.format(distribution=file.distribution)
     if at is not None:
         remedy = (

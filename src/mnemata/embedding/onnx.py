@@ -13,7 +13,7 @@ import numpy as np
 
 from mnemata.domain.errors import EmbedderUnavailable
 from mnemata.domain.vector import Space
-from mnemata.embedding.files import PinnedFile, checked_path, damaged
+from mnemata.embedding.files import PinnedFile, checked_content, damaged
 from mnemata.embedding.onnx_session import OnnxSession, UnusableModel, open_session
 from mnemata.embedding.packing import length_sorted_batches
 from mnemata.embedding.protocol import Vectors
@@ -73,14 +73,21 @@ class OnnxEmbedder:
 
     `model_path`: another place of the model's ONNX file; it must be the same file, because the space names it.
     `threads`: threads of one model call; 0: as many as there are cores, at most 4.
+    `integers`: multiply integers, or floats, which takes twice as long; None: as this processor does right.
     """
 
     def __init__(
-        self, model: OnnxModel = MINILM, *, model_path: Path | None = None, threads: int = 0
+        self,
+        model: OnnxModel = MINILM,
+        *,
+        model_path: Path | None = None,
+        threads: int = 0,
+        integers: bool | None = None,
     ) -> None:
         self._model = model
         self._model_path = model_path
         self._threads = threads or min(MOST_THREADS, _cores())
+        self._integers = integers
         self._loaded: _Loaded | None = None
         self._closed = False
         self._lock = Lock()
@@ -138,13 +145,13 @@ class OnnxEmbedder:
             return self._loaded
 
     def _load(self) -> _Loaded:
-        weights = checked_path(self._model.weights, at=self._model_path)
+        weights = checked_content(self._model.weights, at=self._model_path)
         tokenizer = _tokenizer(self._model.tokenizer)
         try:
-            session = open_session(weights, threads=self._threads)
+            session = open_session(weights, threads=self._threads, integers=self._integers)
         except UnusableModel as error:
-            raise damaged(self._model.weights, weights, str(error), at=self._model_path) from error
-        log.info("model_loaded", space=self.space.name, threads=self._threads)
+            raise damaged(self._model.weights, str(error), at=self._model_path) from error
+        log.info("model_loaded", space=self.space.name, threads=self._threads, integers=session.integers)
         return _Loaded(
             session=session,
             tokenizer=tokenizer,
@@ -156,7 +163,7 @@ class OnnxEmbedder:
 def _tokenizer(file: PinnedFile) -> Any:
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(checked_path(file)))
+    tokenizer = Tokenizer.from_buffer(checked_content(file))
     # The file asks for 128 tokens, cut and padded; windows and batches are made here.
     tokenizer.no_truncation()
     tokenizer.no_padding()

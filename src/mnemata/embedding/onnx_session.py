@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnemata.domain.errors import EmbedderUnavailable
+from mnemata.embedding.minilm_graph import integer_model
+from mnemata.embedding.onnx_file import Node, NotOnnx, Tensor, write_model
 from mnemata.embedding.protocol import Vectors
 from mnemata.embedding.windows import unit_rows
 from mnemata.observability.logging import get_logger
@@ -28,9 +29,10 @@ class UnusableModel(Exception):
 class OnnxSession:
     """A loaded model. Calls may run at once on several threads."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, *, integers: bool) -> None:
         self._session = session
-        self._wants_types = "token_type_ids" in {given.name for given in session.get_inputs()}
+        self.integers = integers
+        """Whether it multiplies integers; else floats."""
 
     def mean_vectors(self, batch: Sequence[Sequence[int]]) -> Vectors:
         """One row for each list of tokens: the mean of its token vectors, padding left out, at unit length.
@@ -39,21 +41,39 @@ class OnnxSession:
         """
         ids, mask = _padded(batch)
         feed = {"input_ids": ids, "attention_mask": mask}
-        if self._wants_types:
-            feed["token_type_ids"] = np.zeros_like(ids)
+        if not self.integers:
+            feed = {name: given.astype(np.int64) for name, given in feed.items()}
+            feed["token_type_ids"] = np.zeros_like(feed["input_ids"])
         with _translated():
             hidden: NDArray[np.float32] = self._session.run(None, feed)[0]
         return unit_rows(np.matmul(mask[:, None, :].astype(np.float32), hidden)[:, 0, :])
 
 
-def open_session(weights: Path, *, threads: int) -> OnnxSession:
-    """The model of an ONNX file, each call on `threads` threads. Raises UnusableModel."""
+def open_session(weights: bytes, *, threads: int, integers: bool | None = None) -> OnnxSession:
+    """The model of an ONNX file, each call on `threads` threads. Raises UnusableModel.
+
+    `integers`: multiply integers, or floats as the file's graph does; None: as this processor does right.
+    """
+    try:
+        model = integer_model(weights)
+    except NotOnnx as error:
+        raise UnusableModel(str(error)) from error
+    try:
+        if integers is None:
+            integers = multiplies_integers_right()
+        return OnnxSession(_session(model if integers else weights, threads=threads), integers=integers)
+    except _runtime_errors() as error:
+        raise UnusableModel(f"onnxruntime cannot load it ({type(error).__name__})") from error
+
+
+def _session(model: bytes, *, threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    # What goes beyond the basics makes one operator of a sum and its norm, which takes six times as long.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3
     # A pattern is kept for every shape that was seen, and the shapes here are many.
     options.enable_mem_pattern = False
@@ -61,16 +81,24 @@ def open_session(weights: Path, *, threads: int) -> OnnxSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # The weights stay out of the arena, which then grows to one batch of activations and no further.
     options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    try:
-        return OnnxSession(
-            onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-        )
-    except _runtime_errors() as error:
-        raise UnusableModel(f"onnxruntime cannot load it ({type(error).__name__})") from error
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _padded(batch: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    ids = np.zeros((len(batch), max(map(len, batch))), np.int64)
+def multiplies_integers_right() -> bool:
+    """Whether sums of large products come out whole: x86 without VNNI adds pairs of them in 16 bits."""
+    rows, matrix = np.full((16, 64), 255, np.uint8), np.full((64, 16), 127, np.int8)
+    model = write_model(
+        [Node(operator="MatMulInteger", inputs=["rows", "matrix"], outputs=["product"])],
+        inputs=[Tensor(name="rows", dtype=rows.dtype, shape=rows.shape)],
+        outputs=[Tensor(name="product", dtype=np.dtype("<i4"), shape=(16, 16))],
+        constants={"matrix": matrix},
+    )
+    [product] = _session(model, threads=1).run(None, {"rows": rows})
+    return bool((product == 64 * 255 * 127).all())
+
+
+def _padded(batch: Sequence[Sequence[int]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    ids = np.zeros((len(batch), max(map(len, batch))), np.int32)
     mask = np.zeros_like(ids)
     for row, tokens in enumerate(batch):
         ids[row, : len(tokens)] = tokens

