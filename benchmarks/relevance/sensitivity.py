@@ -38,7 +38,7 @@ from mnemata.index.weights import (
 )
 from mnemata.quality import metrics
 from mnemata.ranking.defaults import DEPTH, FUSION
-from mnemata.ranking.fusion import Convex, Fusion, ReciprocalRank, fuse
+from mnemata.ranking.fusion import Convex, Fused, Fusion, ReciprocalRank, fuse
 
 FIELDS = (CONTENT, CONTENT_ENGLISH, SPEAKER, NEIGHBOURS)
 RECALL, NDCG = "recall@10", "nDCG@10"
@@ -101,6 +101,18 @@ class Matrix:
         }
         return " | ".join(f"{self._mean(ranked, measure):.4f}" for measure in self.measures)
 
+    def rankings(self, *, everybody: bool = False) -> list[list[Fused]]:
+        """Every question's candidates by the default, best first; `everybody`: not only of its conversation.
+
+        A memory's id is the number of its place in the set.
+        """
+        lexical, vector = self._lexical(DEFAULT), self._vector(DEFAULT)
+        within = np.ones_like(self._within) if everybody else self._within
+        return [
+            list(self._fused(lexical[row], vector[row], within[row], DEFAULT))
+            for row in range(len(self._set.questions))
+        ]
+
     def _mean(self, ranked: Mapping[str, Sequence[str]], measure: str) -> float:
         judged = self._set.judgements
         return float(np.mean([MEASURES[measure](found, judged[name]) for name, found in ranked.items()]))
@@ -108,12 +120,17 @@ class Matrix:
     def _ranked(
         self, lexical: np.ndarray, vector: np.ndarray, row: int, configuration: Configuration
     ) -> Sequence[str]:
-        depth, within = configuration.depth, self._within[row]
+        ranked = self._fused(lexical, vector, self._within[row], configuration)
+        return [self._external[fused.memory_id.int] for fused in ranked[:10]]
+
+    def _fused(
+        self, lexical: np.ndarray, vector: np.ndarray, within: np.ndarray, configuration: Configuration
+    ) -> Sequence[Fused]:
+        depth = configuration.depth
         by_words = _best(np.where(within & (lexical > 0.0), lexical, -np.inf), depth)
         nearest = _best(np.where(within, vector, -np.inf), depth)
         by_meaning = sorted({*by_words, *nearest}, key=lambda memory: -vector[memory])
-        ranked = fuse(self._leg(by_words, lexical), self._leg(by_meaning, vector), configuration.fusion)
-        return [self._external[fused.memory_id.int] for fused in ranked[:10]]
+        return fuse(self._leg(by_words, lexical), self._leg(by_meaning, vector), configuration.fusion)
 
     def _leg(self, memories: Sequence[int], scores: np.ndarray) -> list[Candidate]:
         return [Candidate(memory_id=self._ids[memory], score=float(scores[memory])) for memory in memories]
@@ -194,7 +211,7 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, default=None, help="write the table to a file")
     options = parser.parse_args()
     chosen = [sets.load(options.data / name) for name in sets.names_in(options.data)]
-    matrices = [_matrix(one, options.vectors) for one in chosen]
+    matrices = [matrix_of(one, options.vectors) for one in chosen]
     lines = [*_table(matrices), "", *_structure_table(chosen, matrices, options.vectors)]
     if options.markdown is not None:
         options.markdown.write_text("\n".join(lines) + "\n", "utf-8")
@@ -217,9 +234,9 @@ def _structure_table(
         "without speakers": [_without(one, ("role",)) for one in talks],
         "without sessions": [_without(one, ("session_id", "sequence")) for one in talks],
         "without either": [_without(one, ("role", "session_id", "sequence")) for one in talks],
-        "with both, asked without naming a speaker": [_unnamed(one) for one in talks],
+        "with both, asked without naming a speaker": [unnamed(one) for one in talks],
     }.items():
-        figures = [_matrix(one, cache, conversational=True).judge(DEFAULT) for one in treated]
+        figures = [matrix_of(one, cache, conversational=True).judge(DEFAULT) for one in treated]
         yield from _shown(f"| {name} | {' | '.join(figures)} |")
 
 
@@ -229,7 +246,7 @@ def _heads(first: str, matrices: Sequence[Matrix]) -> Iterator[str]:
     yield from _shown("|---" * (len(heads) + 1) + "|")
 
 
-def _unnamed(chosen: sets.RetrievalSet) -> sets.RetrievalSet:
+def unnamed(chosen: sets.RetrievalSet) -> sets.RetrievalSet:
     names = "|".join(sorted({re.escape(memory["role"]) for memory in chosen.memories if memory.get("role")}))
     pattern = re.compile(rf"\b({names})('s)?\b", re.IGNORECASE)
     questions = [replace(question, text=pattern.sub("", question.text)) for question in chosen.questions]
@@ -250,13 +267,13 @@ def _shown(line: str) -> Iterator[str]:
     yield line
 
 
-def _matrix(chosen: sets.RetrievalSet, cache: Path | None, *, conversational: bool | None = None) -> Matrix:
+def matrix_of(chosen: sets.RetrievalSet, cache: Path | None, *, conversational: bool | None = None) -> Matrix:
     """`conversational`: whether recall is the headline measure; by default where there are sessions."""
-    vectors, asked = _embedded(chosen, cache)
+    vectors, asked = embedded(chosen, cache)
     return Matrix(chosen, vectors, asked, conversational=conversational)
 
 
-def _embedded(chosen: sets.RetrievalSet, cache: Path | None) -> tuple[np.ndarray, np.ndarray]:
+def embedded(chosen: sets.RetrievalSet, cache: Path | None) -> tuple[np.ndarray, np.ndarray]:
     kept = None if cache is None else cache / f"{chosen.name}.npz"
     if kept is None or not kept.exists():
         embedder = build("all-MiniLM-L6-v2", model_path=None, threads=0)

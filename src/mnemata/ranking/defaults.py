@@ -13,11 +13,11 @@ DEPTH = 100
 """Candidates of each leg. Fusion can only promote what it was given; 200 give a quarter of a point more on conversations and
 nothing elsewhere, for twice the candidates."""
 
-LIFT = Lift(own=0.10, meaning=0.05, tags=0.035, kind=0.01)
+LIFT = Lift(own=0.10, meaning=0.05, tags=0.04)
 """The page on personalisation has the measurements behind `own` and `meaning`. All likeness together stays below `own`."""
 
-PROFILE_SIZE = 200
-"""The user's latest memories that a profile is made of; 50 or 400 change no measure by more than noise."""
+PROFILE_SIZE = 100
+"""The user's latest memories that a profile is made of; a quarter or four times as many move no measure by half a point."""
 
 PROFILE_HALF_LIFE_S = 30 * 86_400.0
 """A memory stored a month before the user's newest one counts half of it."""

@@ -6,6 +6,7 @@ it as named numbers from 0 to 1, and a blend of these with the score.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from mnemata.domain.ids import MemoryId
 from mnemata.ranking.fusion import Fused, Personal
 
-OWN, MEANING, TAGS, KIND = "own", "meaning", "tags", "kind"
+OWN, MEANING, TAGS = "own", "meaning", "tags"
 
 Vector: TypeAlias = NDArray[np.float32]
 """(d,) float32, of unit length."""
@@ -33,8 +34,6 @@ class Traits(Protocol):
     @property
     def user_id(self) -> str | None: ...
     @property
-    def kind(self) -> str: ...
-    @property
     def tags(self) -> tuple[str, ...]: ...
     @property
     def created_at(self) -> datetime: ...
@@ -47,32 +46,34 @@ class Profile:
     """What a user stored lately, newer memories counting more.
 
     `centroid`: the direction of the mean of their vectors; None where none has one. `tags`: how often each occurs, as a
-    share of the most frequent one. `kinds`: the share of each. All from 0 to 1.
+    share of the most frequent one, up to 1.
     """
 
     user_id: str
     centroid: Vector | None
     tags: Mapping[str, float]
-    kinds: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lift:
     """By how much a hit may rise, as shares of the best hit's score: a memory of the user's own, and one that is like them.
 
-    What is like them in every way rises by `meaning + tags + kind`; where that is below `own`, the user's own come first.
+    What is like them in every way rises by `meaning + tags`; where that is below `own`, the user's own come first.
     """
 
     own: float
     meaning: float
     tags: float
-    kind: float
+
+    @property
+    def most(self) -> float:
+        return max(self.own, self.meaning + self.tags)
 
     def of(self, affinity: Affinity) -> dict[str, float]:
         """The shares that an affinity is worth, by the way in which it is near. Own memories get `own` and nothing else."""
         if OWN in affinity:
             return {OWN: self.own * affinity[OWN]}
-        weights = {MEANING: self.meaning, TAGS: self.tags, KIND: self.kind}
+        weights = {MEANING: self.meaning, TAGS: self.tags}
         return {way: weights[way] * near for way, near in affinity.items()}
 
 
@@ -87,12 +88,10 @@ def profile_of(user_id: str, stored: Sequence[Traits], *, half_life_s: float) ->
     weights = _recency([traits.created_at for traits in stored], half_life_s)
     weighed = list(zip(stored, weights, strict=True))
     tags = _sums((tag, weight) for traits, weight in weighed for tag in traits.tags)
-    kinds = _sums((traits.kind, weight) for traits, weight in weighed)
     return Profile(
         user_id=user_id,
         centroid=_direction([(traits.vector, w) for traits, w in weighed if traits.vector is not None]),
-        tags=_shares(tags, whole=max(tags.values(), default=1.0)),
-        kinds=_shares(kinds, whole=sum(kinds.values())),
+        tags={tag: weight / max(tags.values()) for tag, weight in tags.items()},
     )
 
 
@@ -103,20 +102,33 @@ def affinity(profile: Profile, traits: Traits) -> Affinity:
     ways = {
         MEANING: _cosine(profile.centroid, traits.vector),
         TAGS: max((profile.tags.get(tag, 0.0) for tag in traits.tags), default=0.0),
-        KIND: profile.kinds.get(traits.kind, 0.0),
     }
     return {way: near for way, near in ways.items() if near > 0.0}
+
+
+def within_reach(ranked: Sequence[Fused], lift: Lift, *, top: int) -> int:
+    """How many of the first hits can come among the first `top`: affinities of the others need not be known.
+
+    `ranked`: best first. Whatever is further behind the last of the top than the greatest lift stays behind it.
+    """
+    if len(ranked) <= top:
+        return len(ranked)
+    least = ranked[top - 1].score - lift.most * _span(ranked)
+    return bisect_right(ranked, -least, key=lambda fused: -fused.score)
 
 
 def personalize(ranked: Sequence[Fused], affinities: Mapping[MemoryId, Affinity], lift: Lift) -> list[Fused]:
     """Every hit, best first, ties by the score before and by memory id: each score raised by what its affinity is worth.
 
-    A share is one of the way from the floor to the best score (the floor is zero, or the poorest hit where no score is above
-    it), so that no hit overtakes another that is further ahead than the greatest lift, in whatever kind of score.
+    `ranked`: best first. A lift is a share of the way from the floor to the best score (the floor is zero, or the poorest hit
+    where no score is above it), so that no hit overtakes another that is further ahead, in whatever kind of score.
     """
     span = _span(ranked)
     lifted = [
-        (_lifted(fused, lift.of(affinities.get(fused.memory_id, {})), span), fused.score) for fused in ranked
+        (_lifted(fused, lift.of(affinities[fused.memory_id]), span), fused.score)
+        if fused.memory_id in affinities
+        else (fused, fused.score)
+        for fused in ranked
     ]
     # The score before decides between equals: a sum may have rounded a small difference away.
     return [
@@ -126,17 +138,15 @@ def personalize(ranked: Sequence[Fused], affinities: Mapping[MemoryId, Affinity]
 
 def _lifted(fused: Fused, shares: Mapping[str, float], span: float) -> Fused:
     parts = {way: share * span for way, share in shares.items()}
-    return fused._replace(
-        score=fused.score + sum(parts.values()), personal=Personal(fused=fused.score, parts=parts)
-    )
+    score = fused.score + sum(parts.values())
+    return fused._replace(score=score, personal=Personal(fused=fused.score, parts=parts))
 
 
 def _span(ranked: Sequence[Fused]) -> float:
     if not ranked:
         return 0.0
-    scores = [fused.score for fused in ranked]
-    best = max(scores)
-    return best if best > 0.0 else best - min(scores)
+    best = ranked[0].score
+    return best if best > 0.0 else best - ranked[-1].score
 
 
 def _recency(moments: Sequence[datetime], half_life_s: float) -> list[float]:
@@ -149,10 +159,6 @@ def _sums(found: Iterable[tuple[str, float]]) -> dict[str, float]:
     for name, weight in found:
         sums[name] += weight
     return dict(sums)
-
-
-def _shares(sums: Mapping[str, float], *, whole: float) -> dict[str, float]:
-    return {name: weight / whole for name, weight in sums.items()}
 
 
 def _direction(rows: Sequence[tuple[Vector, float]]) -> Vector | None:

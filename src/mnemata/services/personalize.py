@@ -14,7 +14,7 @@ from mnemata.domain.vector import Space
 from mnemata.observability.logging import get_logger
 from mnemata.ranking.defaults import LIFT, PROFILE_HALF_LIFE_S, PROFILE_SIZE
 from mnemata.ranking.fusion import Fused
-from mnemata.ranking.personal import Profile, affinity, personalize, profile_of
+from mnemata.ranking.personal import Profile, affinity, personalize, profile_of, within_reach
 from mnemata.services.profiles import Known, ProfileCache
 from mnemata.store.database import Database, TenantTransaction
 
@@ -43,33 +43,32 @@ class Personalize:
         self._clock = clock
 
     async def rank(
-        self, scope: Scope, ranked: Sequence[Fused], *, user_id: str, as_of: datetime | None
+        self, scope: Scope, ranked: Sequence[Fused], *, top: int, user_id: str, as_of: datetime | None
     ) -> Ranked:
-        """The same hits, ordered with regard to the user as the tenant knows them, at `as_of` where it is given.
+        """The same hits, the first `top` in their order with regard to the user as the tenant knows them, at `as_of` where given.
 
         A user without memories changes nothing. Where the store does not say in time what the hits and the user are like,
         the order stays; where no vector of the user's is there, meaning does not count. Both are told in `degraded`.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._rank(scope, ranked, user_id, as_of)
+                return await self._rank(scope, ranked, top, user_id, as_of)
         except (TimeoutError, Unavailable, DeadlineExceeded) as error:
             log.warning("search_not_personalized", error=type(error).__name__)
             return Ranked(hits=ranked, degraded=(PERSONALIZATION,))
 
     async def _rank(
-        self, scope: Scope, ranked: Sequence[Fused], user_id: str, as_of: datetime | None
+        self, scope: Scope, ranked: Sequence[Fused], top: int, user_id: str, as_of: datetime | None
     ) -> Ranked:
         async with self._database.tenant(scope) as transaction:
             profile = await self._profile(transaction, user_id, as_of)
             if profile is None:
                 return Ranked(hits=ranked)
-            hits = list(ranked)
-            ids = [fused.memory_id for fused in hits]
+            ids = [fused.memory_id for fused in ranked[: within_reach(ranked, LIFT, top=top)]]
             traits = await transaction.memories.traits(ids, space=self._space, as_of=as_of)
         near = {memory_id: affinity(profile, found) for memory_id, found in traits.items()}
         degraded = () if profile.centroid is not None else (PERSONALIZATION,)
-        return Ranked(hits=personalize(hits, near, LIFT), degraded=degraded)
+        return Ranked(hits=personalize(ranked, near, LIFT), degraded=degraded)
 
     async def _profile(
         self, transaction: TenantTransaction, user_id: str, as_of: datetime | None

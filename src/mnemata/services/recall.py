@@ -27,7 +27,7 @@ from mnemata.ranking.fusion import Fused, fuse, unranked
 from mnemata.services import cursors
 from mnemata.services.fallback import StoreSearch
 from mnemata.services.model_health import ModelHealth
-from mnemata.services.personalize import Personalize
+from mnemata.services.personalize import Personalize, Ranked
 from mnemata.store.database import Database, TenantTransaction
 from mnemata.store.sessions import Turns
 
@@ -90,8 +90,10 @@ class Recall:
         legs = await self._legs(scope, query, vector, depth=max(DEPTH, offset + query.limit), stages=stages)
         ranked = self._rank(legs, stages)
         if query.personalize_for is not None:
-            ranked, unregarded = await self._personalized(scope, query.personalize_for, query, ranked, stages)
-            degraded = (*degraded, *unregarded)
+            regarded = await self._regard(
+                scope, query, ranked, stages, user_id=query.personalize_for, offset=offset
+            )
+            ranked, degraded = regarded.hits, (*degraded, *regarded.degraded)
         if query.diversity > 0.0:
             ranked = await self._diversify(scope, query, ranked, stages)
         page = ranked[offset : min(offset + query.limit, MAX_WINDOW)]
@@ -230,13 +232,22 @@ class Recall:
         stages.lap("fuse", since)
         return ranked
 
-    async def _personalized(
-        self, scope: Scope, user_id: str, query: Query, ranked: Sequence[Fused], stages: _Stages
-    ) -> tuple[Sequence[Fused], tuple[str, ...]]:
+    async def _regard(
+        self,
+        scope: Scope,
+        query: Query,
+        ranked: Sequence[Fused],
+        stages: _Stages,
+        *,
+        user_id: str,
+        offset: int,
+    ) -> Ranked:
         since = time.perf_counter()
-        personal = await self._personalize.rank(scope, ranked, user_id=user_id, as_of=query.as_of)
+        # Diversity chooses among more hits than a page shows.
+        top = max(offset + query.limit, DEPTH if query.diversity > 0.0 else 0)
+        regarded = await self._personalize.rank(scope, ranked, top=top, user_id=user_id, as_of=query.as_of)
         stages.lap("personalize", since)
-        return personal.hits, personal.degraded
+        return regarded
 
     async def _diversify(
         self, scope: Scope, query: Query, ranked: Sequence[Fused], stages: _Stages

@@ -1,4 +1,4 @@
-"""What memories are like, without their content: whose they are, of what kind, how tagged, and their vectors."""
+"""What memories are like, without their content: whose they are, how they are tagged, and their vectors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ class Traits:
 
     memory_id: MemoryId
     user_id: str | None
-    kind: str
     tags: tuple[str, ...]
     created_at: datetime
     vector: Vector | None
@@ -66,8 +65,7 @@ def _traits(row: Row) -> Traits:
     return Traits(
         memory_id=MemoryId(row[0]),
         user_id=row[1],
-        kind=row[2],
-        tags=tuple(row[3]),
-        created_at=row[4],
-        vector=None if row[5] is None else np.frombuffer(row[5], dtype="<f4"),
+        tags=tuple(row[2]),
+        created_at=row[3],
+        vector=None if row[4] is None else np.frombuffer(row[4], dtype="<f4"),
     )

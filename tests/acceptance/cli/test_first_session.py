@@ -71,6 +71,21 @@ def test_neighbours_and_explanation_come_with_a_hit(shared_server):
     assert "lexical #1" in lines[4]
 
 
+def test_search_for_a_user_brings_their_own_first_and_leaves_nothing_out(shared_server):
+    command = shared_server.command
+    for user in ("ivo", "uma"):
+        command("add", "the regatta begins at noon", "--user", user, "--kind", "race")
+
+    for user in ("ivo", "uma"):
+        found = command.json("search", "regatta", "--kind", "race", "--for", user)
+        assert found["hits"][0]["memory"]["user_id"] == user
+        assert found["total"] == 2
+    shown = command("search", "regatta", "--kind", "race", "--for", "uma", "--limit", "1", "--explain")
+    assert "own +0." in shown.out
+    refused = command("search", "regatta", "--for", "", code=2)
+    assert "personalize_for" in refused.err
+
+
 def test_page_after_page_shows_every_memory_once(shared_server):
     command = shared_server.command
     for number in range(5):

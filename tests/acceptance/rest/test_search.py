@@ -137,6 +137,47 @@ async def test_the_past_can_be_searched(client: httpx.AsyncClient, kitchen: dict
     assert contents(answer) == [kitchen["tea"]["content"]]
 
 
+async def test_the_same_question_of_two_users_brings_their_own_first(
+    client: httpx.AsyncClient, store: Any
+) -> None:
+    await store("The club meets on Monday.", user_id="ana", tags=["sport"])
+    await store("The club meets on Friday.", user_id="bo", tags=["books"])
+    await store("The club has a hall.", tags=["books"])
+    plain = await search(client, query="when does the club meet?")
+
+    for user in ("ana", "bo"):
+        asked = {"limit": 3, "explain": True, "personalize_for": user}
+        by_body = await search(client, query="when does the club meet?", **asked)
+        url = await client.get("/v1/search", params={"q": "when does the club meet?", **asked})
+        assert by_body["hits"][0]["memory"]["user_id"] == user
+        assert contents(url.json()) == contents(by_body)
+        assert sorted(contents(by_body)) == sorted(contents(plain))
+        assert by_body["total"] == plain["total"]
+        best = by_body["hits"][0]
+        assert set(best["explanation"]["personal"]) == {"own"}
+        added = sum(best["explanation"]["personal"].values())
+        assert best["score"] == pytest.approx(best["explanation"]["fused"] + added)
+
+
+async def test_a_cursor_of_one_user_s_search_is_refused_for_another(
+    client: httpx.AsyncClient, kitchen: dict[str, Any]
+) -> None:
+    cursor = (await search(client, query="drinks", limit=1, personalize_for="ana"))["next_cursor"]
+
+    response = await client.post("/v1/search", json={"query": "drinks", "limit": 1, "cursor": cursor})
+
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_cursor")
+
+
+async def test_a_user_id_that_no_memory_can_have_is_refused_by_its_field(
+    client: httpx.AsyncClient, kitchen: dict[str, Any]
+) -> None:
+    refused = await client.get("/v1/search", params={"q": "tea", "personalize_for": "a" * 257})
+
+    assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
+    assert refused.json()["field"] == "personalize_for"
+
+
 async def test_similar_memories_do_not_include_the_memory_itself(
     client: httpx.AsyncClient, kitchen: dict[str, Any]
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mnemata.domain.ids import MemoryId
 from mnemata.ranking.defaults import LIFT
 from mnemata.ranking.fusion import Fused
-from mnemata.ranking.personal import Lift, Profile, affinity, personalize, profile_of
+from mnemata.ranking.personal import Lift, Profile, affinity, personalize, profile_of, within_reach
 
 # How busy the machine is must not decide.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,13 +21,12 @@ patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 DAY_S = 86_400.0
 EAST, NORTH = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
-FLAT = Lift(own=0.1, meaning=0.05, tags=0.03, kind=0.01)
+FLAT = Lift(own=0.1, meaning=0.05, tags=0.03)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
     user_id: str | None = "ana"
-    kind: str = "semantic"
     tags: tuple[str, ...] = ()
     created_at: datetime = NOW
     vector: Any = None
@@ -75,13 +74,10 @@ def test_profile_does_not_change_by_growing_old():
     assert ana(*stored).tags == pytest.approx(ana(*older).tags)
 
 
-def test_tags_count_beside_the_most_frequent_one_and_kinds_as_shares():
-    profile = ana(
-        Stored(tags=("tea", "home")), Stored(tags=("tea",)), Stored(kind="episodic"), Stored(kind="episodic")
+def test_tags_count_beside_the_most_frequent_one():
+    assert ana(Stored(tags=("tea", "home")), Stored(tags=("tea",)), Stored()).tags == pytest.approx(
+        {"tea": 1.0, "home": 0.5}
     )
-
-    assert profile.tags == pytest.approx({"tea": 1.0, "home": 0.5})
-    assert profile.kinds == pytest.approx({"semantic": 0.5, "episodic": 0.5})
 
 
 def test_profile_without_vectors_has_no_centroid():
@@ -98,22 +94,22 @@ def test_own_memory_is_near_as_such_and_not_by_likeness():
     assert affinity(profile, Stored(vector=EAST, tags=("tea",))) == {"own": 1.0}
 
 
-def test_memory_of_another_is_near_by_meaning_tags_and_kind():
+def test_memory_of_another_is_near_by_meaning_and_tags():
     profile = ana(Stored(vector=EAST, tags=("tea", "home")), Stored(vector=EAST, tags=("tea",)))
     other = Stored(user_id=None, vector=np.array([0.6, 0.8], np.float32), tags=("home", "work"))
 
-    assert affinity(profile, other) == pytest.approx({"meaning": 0.6, "tags": 0.5, "kind": 1.0})
+    assert affinity(profile, other) == pytest.approx({"meaning": 0.6, "tags": 0.5})
 
 
 @pytest.mark.parametrize("vector", [-EAST, NORTH, None])
 def test_what_is_unlike_in_every_way_is_not_near(vector):
     profile = ana(Stored(vector=EAST, tags=("tea",)))
 
-    assert affinity(profile, Stored(user_id="bo", kind="working", tags=("war",), vector=vector)) == {}
+    assert affinity(profile, Stored(user_id="bo", tags=("war",), vector=vector)) == {}
 
 
 def test_meaning_does_not_count_without_a_centroid():
-    assert affinity(ana(Stored()), Stored(user_id=None, vector=EAST)) == {"kind": 1.0}
+    assert affinity(ana(Stored()), Stored(user_id=None, vector=EAST)) == {}
 
 
 def test_own_memory_rises_above_one_that_is_slightly_better():
@@ -128,17 +124,23 @@ def test_own_memory_stays_below_one_that_is_much_better():
 
 
 def test_explanation_tells_what_was_added_to_which_score():
-    (best,) = personalize(hits(0.8), {memory(1): {"meaning": 0.5, "tags": 1.0, "kind": 1.0}}, FLAT)
+    (best,) = personalize(hits(0.8), {memory(1): {"meaning": 0.5, "tags": 1.0}}, FLAT)
 
     assert best.explanation.fused == 0.8
-    assert best.explanation.personal == pytest.approx({"meaning": 0.02, "tags": 0.024, "kind": 0.008})
+    assert best.explanation.personal == pytest.approx({"meaning": 0.02, "tags": 0.024})
     assert best.score == pytest.approx(best.explanation.fused + sum(best.explanation.personal.values()))
 
 
-def test_hit_that_nothing_is_known_of_keeps_its_score():
-    (best,) = personalize(hits(0.8), {}, FLAT)
+def test_hit_that_nothing_is_known_of_stays_as_it_is():
+    assert personalize(hits(0.8), {}, FLAT) == hits(0.8)
 
-    assert (best.score, best.explanation.personal) == (0.8, {})
+
+def test_only_hits_within_the_lift_of_the_last_place_can_reach_it():
+    ranked = hits(1.0, 0.8, 0.75, 0.701, 0.699, 0.1)
+
+    assert within_reach(ranked, FLAT, top=2) == 4
+    assert within_reach(ranked, FLAT, top=6) == within_reach(ranked, FLAT, top=10) == 6
+    assert within_reach([], FLAT, top=10) == 0
 
 
 def test_negated_distances_rise_by_a_share_of_the_way_from_the_poorest():
@@ -159,13 +161,13 @@ def test_equal_hits_stand_in_the_order_of_their_ids():
 
 
 def test_likeness_in_every_way_is_worth_less_than_being_one_s_own():
-    assert 0.0 < LIFT.meaning + LIFT.tags + LIFT.kind < LIFT.own
+    assert 0.0 < LIFT.meaning + LIFT.tags < LIFT.own
 
 
 shares = st.floats(0.0, 1.0)
 near = st.one_of(
     st.just({"own": 1.0}),
-    st.fixed_dictionaries({}, optional=dict.fromkeys(("meaning", "tags", "kind"), shares)),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("meaning", "tags"), shares)),
 )
 
 
@@ -185,6 +187,22 @@ def test_same_hits_come_back_and_none_overtakes_one_that_is_further_ahead_than_t
         for place, earlier in enumerate(before)
         for later in before[place:]
     )
+
+
+@patient
+@given(st.lists(st.tuples(st.floats(-30.0, 30.0), near), min_size=1, max_size=30), st.integers(1, 30))
+def test_the_top_is_the_same_when_only_what_is_within_reach_is_known(found, top):
+    scored = hits(*(score for score, _ in found))
+    ranked = sorted(scored, key=lambda fused: (-fused.score, fused.memory_id))
+    affinities = {memory(number): near for number, (_, near) in enumerate(found, start=1)}
+    known = {
+        hit.memory_id: affinities[hit.memory_id] for hit in ranked[: within_reach(ranked, LIFT, top=top)]
+    }
+
+    whole, part = personalize(ranked, affinities, LIFT), personalize(ranked, known, LIFT)
+
+    assert order(part)[:top] == order(whole)[:top]
+    assert len(part) == len(ranked)
 
 
 @patient

@@ -75,7 +75,7 @@ class Explanation(Model):
     ranks: dict[str, int]
     fused: float
     personal: dict[str, float] = Field(
-        description="What `personalize_for` added to `fused`, by reason: own, meaning, tags, kind."
+        description="What `personalize_for` added to `fused`, by reason: own, meaning, tags."
     )
 
 
