@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -35,10 +35,10 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenVector:
-    """A vector that the caller brings: `values` in the space named `space`."""
+    """A vector that the caller brings: `values` in the space named `space`; an `array` of them is copied the quickest."""
 
     space: str
-    values: tuple[float, ...]
+    values: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

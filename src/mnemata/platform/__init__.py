@@ -22,6 +22,7 @@ from mnemata.platform.store import Store, hold_folder, open_store, open_store_in
 from mnemata.platform.use_cases import wire
 from mnemata.services.barrier import IndexBarrier
 from mnemata.services.catalogue import Services
+from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.settings import Settings
 from mnemata.workers.rebuild import Rebuilder
@@ -103,6 +104,7 @@ async def _open_parts(
         batcher=batcher,
         space=space,
         barrier=IndexBarrier(),
+        written=JustWritten(space=space),
         health=ModelHealth(there=batcher is not None),
         index_ready=asyncio.Event(),
         metrics=metrics,
@@ -115,7 +117,9 @@ async def _open_parts(
 def _start(parts: Parts, stack: AsyncExitStack, *, position: Position) -> Services:
     """The use cases, with the workers running behind them until the stack is closed."""
     database = parts.store.database
-    vectors = VectorSource(database, parts.batcher, space=parts.space, health=parts.health)
+    vectors = VectorSource(
+        database, parts.batcher, space=parts.space, health=parts.health, written=parts.written
+    )
     indexer = indexer_of(parts, vectors)
     rebuilder = Rebuilder(database, parts.index, indexer, parts.barrier, metrics=parts.metrics)
     back_up = backup_to(parts.settings, parts.store, parts.clock)

@@ -25,6 +25,7 @@ def indexer_of(parts: Parts, vectors: VectorSource) -> Indexer:
         parts.index,
         vectors,
         parts.barrier,
+        written=parts.written,
         caught_up=parts.index_ready,
         metrics=parts.metrics,
         clock=parts.clock,

@@ -13,6 +13,7 @@ from mnemata.embedding.batcher import Batcher
 from mnemata.observability.metrics import Metrics
 from mnemata.platform.store import Store
 from mnemata.services.barrier import IndexBarrier
+from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.settings import Settings
 
@@ -31,6 +32,7 @@ class Parts:
     batcher: Batcher | None
     space: Space
     barrier: IndexBarrier
+    written: JustWritten
     health: ModelHealth
     index_ready: asyncio.Event
     metrics: Metrics

@@ -29,6 +29,7 @@ def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp) -> Services:
         remember=Remember(
             database,
             findable,
+            parts.written,
             space=parts.space,
             clock=clock,
             ids=parts.ids,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
-from mnemata.domain.ids import TenantId
+from mnemata.domain.ids import MemoryId, TenantId
 from mnemata.domain.memory import Memory
 from mnemata.domain.query import Neighbours
 from mnemata.domain.vector import Space
@@ -22,16 +23,17 @@ def vector_key(memory: Memory) -> VectorKey:
 
 
 def project(
-    memory: Memory, neighbours: Neighbours, vectors: Mapping[VectorKey, Vector], *, space: Space
+    memory: Memory, neighbours: Neighbours, vectors: Mapping[MemoryId, Vector], *, space: Space
 ) -> Action:
-    """What to tell the index of a memory: put it in, or take it out where default reads do not see it."""
+    """What to tell the index of a memory: put it in, or take it out where default reads do not see it.
+
+    `vectors`: those that are there of the memory and of its neighbours.
+    """
     if memory.deleted_at is not None or memory.superseded_by is not None:
         return Remove(tenant=memory.tenant, memory_id=memory.id)
-    own = vectors.get(vector_key(memory))
-    around = [near for near in (neighbours.previous, neighbours.next) if near is not None]
-    vector = (
-        None if own is None else mix(own, [vectors[key] for key in map(vector_key, around) if key in vectors])
-    )
+    own = vectors.get(memory.id)
+    around = [near.id for near in (neighbours.previous, neighbours.next) if near is not None]
+    vector = None if own is None else mix(own, [vectors[near] for near in around if near in vectors])
     return Upsert(
         memory=memory,
         vector=PENDING if vector is None else Embedded(vector=vector, space=space),
@@ -41,12 +43,16 @@ def project(
 
 
 def mix(own: Vector, neighbours: list[Vector]) -> Vector:
-    """(d,) float32 of unit length: the turn's own direction, drawn towards its neighbours by a fixed weight each."""
+    """(d,) float32 of unit length: the turn's own direction, drawn towards its neighbours by a fixed weight each.
+
+    There are two of them at most.
+    """
     if not neighbours:
         return own
-    mixed = own + NEIGHBOUR_VECTOR_WEIGHT * np.sum(neighbours, axis=0, dtype=np.float32)
-    length = float(np.linalg.norm(mixed))
-    return own if length == 0.0 else (mixed / length).astype(np.float32)
+    beside = neighbours[0] if len(neighbours) == 1 else neighbours[0] + neighbours[1]
+    mixed = own + NEIGHBOUR_VECTOR_WEIGHT * beside
+    length = math.sqrt(mixed.dot(mixed))
+    return own if length == 0.0 else (mixed / length).astype(np.float32, copy=False)
 
 
 def _spoken(memory: Memory | None) -> str:

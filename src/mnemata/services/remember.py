@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,9 @@ from mnemata.domain.rules import MAX_BATCH, new_memory
 from mnemata.domain.scope import Role, Scope
 from mnemata.domain.vector import Space
 from mnemata.observability.metrics import Metrics
+from mnemata.services.directions import direction
 from mnemata.services.findable import Findable
+from mnemata.services.just_written import JustWritten, Written
 from mnemata.services.outcome import Once, Remembered, WaitFor
 from mnemata.services.replay import Replays
 from mnemata.store.database import Database, TenantTransaction
@@ -26,11 +28,12 @@ from mnemata.store.database import Database, TenantTransaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Item:
-    """A draft on its way: `index` is its place in the batch."""
+    """A draft on its way: `index` is its place in the batch, `vector` what was brought, of unit length."""
 
     index: int
     draft: MemoryDraft
     memory: Memory
+    vector: NDArray[np.float32] | None
 
 
 class Remember:
@@ -38,6 +41,7 @@ class Remember:
         self,
         database: Database,
         findable: Findable,
+        written: JustWritten,
         *,
         space: Space,
         clock: Clock,
@@ -47,6 +51,7 @@ class Remember:
     ) -> None:
         self._database = database
         self._findable = findable
+        self._written = written
         self._space = space
         self._clock = clock
         self._ids = ids
@@ -85,13 +90,18 @@ class Remember:
         results: dict[int, Remembered | MnemataError] = {}
         items = self._prepare(scope, drafts, results)
         positions: list[Position] = []
+        written: list[Written] = []
         async with self._database.tenant(scope) as transaction:
             replayed = await self._replays.claim(transaction, once)
             if replayed is not None:
                 results.update(dict(zip((item.index for item in items), replayed, strict=True)))
             else:
+                items = await without_lost_successors(transaction, items, results)
                 positions = await self._store(transaction, items, results)
+                vectors = await self._keep_vectors(transaction, items)
+                written = _written(results, vectors)
                 await self._replays.keep(transaction, once, [results[item.index] for item in items])
+        self._written.note(written)
         indexed = await self._findable.after(positions, wait_for)
         return [_with_indexed(results[index], indexed=indexed) for index in range(len(drafts))]
 
@@ -109,33 +119,31 @@ class Remember:
             if isinstance(draft, MnemataError):
                 results[index] = draft
                 continue
-            refusal = self._refusal(draft, index, first_use)
-            if refusal is not None:
-                results[index] = refusal
+            try:
+                vector = None if draft.embedding is None else self._direction(draft.embedding)
+                _refuse_second_use(draft, index, first_use)
+            except MnemataError as error:
+                results[index] = error
                 continue
             memory = new_memory(draft, memory_id=self._ids.new(), tenant=scope.tenant, now=now)
-            items.append(_Item(index=index, draft=draft, memory=memory))
+            items.append(_Item(index=index, draft=draft, memory=memory, vector=vector))
         return items
 
-    def _refusal(self, draft: MemoryDraft, index: int, first_use: dict[str, int]) -> MnemataError | None:
-        given = draft.embedding
-        if given is not None and (
-            given.space != self._space.name or len(given.values) != self._space.dimensions
-        ):
-            return SpaceMismatch(
+    def _direction(self, given: GivenVector) -> NDArray[np.float32]:
+        """(d,) float32 of unit length. Raises SpaceMismatch, and InvalidField for a vector without a direction."""
+        if given.space != self._space.name or len(given.values) != self._space.dimensions:
+            raise SpaceMismatch(
                 expected=f"{self._space.name} ({self._space.dimensions} dimensions)",
                 actual=f"{given.space} ({len(given.values)} dimensions)",
             )
-        if draft.external_id is None:
-            return None
-        first = first_use.setdefault(draft.external_id, index)
-        if first != index:
-            return InvalidField(
-                field="external_id",
-                reason=f"is the same as in item {first} of this batch",
-                remedy="Send the later one in another batch",
+        found = direction(given)
+        if found is None:
+            raise InvalidField(
+                field="embedding.values",
+                reason="has no direction: it is zero or not finite",
+                remedy="Send finite numbers that are not all zero",
             )
-        return None
+        return found
 
     async def _store(
         self,
@@ -143,19 +151,19 @@ class Remember:
         items: list[_Item],
         results: dict[int, Remembered | MnemataError],
     ) -> list[Position]:
-        """Insert what is new, make new versions of what is known, and keep the vectors that were brought."""
-        items = await without_lost_successors(transaction, items, results)
+        """Insert what is new, and make new versions of what is known."""
         inserted = await transaction.memories.insert(
             [item.memory for item in items], operation=Operation.CREATED
         )
-        known = [item for item in items if item.memory.id not in inserted]
+        known: list[_Item] = []
         for item in items:
             if item.memory.id in inserted:
                 results[item.index] = Remembered(memory=item.memory, created=True)
+            else:
+                known.append(item)
         positions = list(inserted.values())
         if known:
             positions += await self._store_again(transaction, known, results)
-        await self._keep_vectors(transaction, items)
         self._metrics.writes.labels(Operation.CREATED.value).inc(len(inserted))
         return positions
 
@@ -182,14 +190,26 @@ class Remember:
         self._metrics.writes.labels(Operation.UPDATED.value).inc(len(successors))
         return list(positions)
 
-    async def _keep_vectors(self, transaction: TenantTransaction, items: list[_Item]) -> None:
-        vectors = {
-            item.memory.embedding_key: unit(item.draft.embedding)
-            for item in items
-            if item.draft.embedding is not None
-        }
-        if vectors:
-            await transaction.embeddings.put(self._space, vectors)
+    async def _keep_vectors(
+        self, transaction: TenantTransaction, items: list[_Item]
+    ) -> dict[int, NDArray[np.float32]]:
+        """Keep the vectors that were brought; by item those that the store has taken, where none was there before."""
+        keys = {item.index: item.memory.embedding_key for item in items if item.vector is not None}
+        if not keys:
+            return {}
+        vectors = {keys[item.index]: item.vector for item in items if item.vector is not None}
+        taken = await transaction.embeddings.put(self._space, vectors)
+        return {index: vectors[key] for index, key in keys.items() if key in taken}
+
+
+def _written(
+    results: Mapping[int, Remembered | MnemataError], vectors: Mapping[int, NDArray[np.float32]]
+) -> list[Written]:
+    return [
+        Written(memory=result.memory, vector=vectors.get(index))
+        for index, result in results.items()
+        if isinstance(result, Remembered) and result.changed
+    ]
 
 
 async def without_lost_successors(
@@ -215,11 +235,20 @@ def unknown_successor() -> InvalidField:
     )
 
 
-def unit(vector: GivenVector) -> NDArray[np.float32]:
-    """(d,) float32 of unit length."""
-    values = np.asarray(vector.values, dtype=np.float64)
-    return (values / np.linalg.norm(values)).astype(np.float32)
+def _refuse_second_use(draft: MemoryDraft, index: int, first_use: dict[str, int]) -> None:
+    """Raise InvalidField where an earlier item of the batch has the same `external_id`."""
+    if draft.external_id is None:
+        return
+    first = first_use.setdefault(draft.external_id, index)
+    if first != index:
+        raise InvalidField(
+            field="external_id",
+            reason=f"is the same as in item {first} of this batch",
+            remedy="Send the later one in another batch",
+        )
 
 
 def _with_indexed(result: Remembered | MnemataError, *, indexed: bool) -> Remembered | MnemataError:
-    return result if isinstance(result, MnemataError) else replace(result, indexed=indexed)
+    if isinstance(result, MnemataError) or result.indexed == indexed:
+        return result
+    return replace(result, indexed=indexed)

@@ -37,14 +37,18 @@ class Embeddings(Repository):
         found = await self._session.rows(_SQL["get"], {"space": space.name, **_packed(keys)})
         return {(TenantId(row[0]), row[1]): _vector(space, row[2]) for row in found}
 
-    async def put(self, space: Space, vectors: Mapping[EmbeddingKey, Vector]) -> None:
-        """Keep the vectors; a key that has one keeps the one it has. Raises SpaceMismatch for a wrong length."""
+    async def put(self, space: Space, vectors: Mapping[EmbeddingKey, Vector]) -> set[EmbeddingKey]:
+        """Keep the vectors; a key that has one keeps the one it has. Raises SpaceMismatch for a wrong length.
+
+        The keys under which the given vectors now stand.
+        """
         if not vectors:
-            return
+            return set()
         # One row after another in one parameter: nothing is parsed, nothing is escaped.
         packed = b"".join(_bytes(space, vector) for vector in vectors.values())
         parameters = {"space": space.name, "dimensions": space.dimensions, "vectors": packed}
-        await self._session.rows(_SQL["put"], parameters | _packed(list(vectors)))
+        found = await self._session.rows(_SQL["put"], parameters | _packed(list(vectors)))
+        return {(TenantId(row[0]), row[1]) for row in found}
 
     async def missing(self, space: Space, *, limit: int, after: MemoryId | None = None) -> list[Memory]:
         """The first `limit` memories behind `after`, by id, that are neither deleted nor superseded and have no vector."""
@@ -64,21 +68,20 @@ class TenantEmbeddings(TenantRepository):
         found = await Embeddings(self._session).get(space, [(self._tenant, key) for key in keys])
         return {key: vector for (_, key), vector in found.items()}
 
-    async def put(self, space: Space, vectors: Mapping[bytes, Vector]) -> None:
+    async def put(self, space: Space, vectors: Mapping[bytes, Vector]) -> set[bytes]:
         """As Embeddings.put."""
-        await Embeddings(self._session).put(
-            space, {(self._tenant, key): vector for key, vector in vectors.items()}
-        )
+        given = {(self._tenant, key): vector for key, vector in vectors.items()}
+        return {key for _, key in await Embeddings(self._session).put(space, given)}
 
 
 def _packed(keys: Sequence[EmbeddingKey]) -> dict[str, Any]:
     return {"tenants": [tenant for tenant, _ in keys], "keys": b"".join(key for _, key in keys)}
 
 
-def _bytes(space: Space, vector: Vector) -> bytes:
+def _bytes(space: Space, vector: Vector) -> memoryview:
     if vector.shape != (space.dimensions,):
         raise _mismatch(space, vector.size)
-    return vector.astype("<f4").tobytes()
+    return np.ascontiguousarray(vector, "<f4").data
 
 
 def _vector(space: Space, data: bytes) -> Vector:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from psycopg import sql
 
@@ -28,15 +29,15 @@ from mnemata.store.statements import Statement, statements
 _BOOKS = statements("bookkeeping")
 _RETENTION = statements("retention")
 _SESSIONS = statements("sessions")
-_DOCUMENTS = filled(
-    _SESSIONS["documents"],
-    {
-        "memory": rows.memory_columns("a"),
-        "previous": rows.memory_columns("p"),
-        "next": rows.memory_columns("f"),
-    },
-)
+_CONTENTS = filled(statements("memories")["get_many"], {"columns": rows.memory_columns("m")})
 _FIRST_ID = "00000000-0000-0000-0000-000000000000"
+
+Known: TypeAlias = "Callable[[MemoryId, int], Memory | None]"
+"""Gives a memory at a version where the caller has it already."""
+
+
+def _nothing(_: MemoryId, __: int) -> None:
+    """Known by a caller that has no memories of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +85,28 @@ class PlatformTransaction:
         self.poison = Poison(session)
         self.access = Access(session)
 
-    async def documents(self, ids: Sequence[MemoryId]) -> list[tuple[Memory, Neighbours]]:
+    async def documents(
+        self, ids: Sequence[MemoryId], *, known: Known = _nothing
+    ) -> list[tuple[Memory, Neighbours]]:
         """Those of the memories that are there, whatever their state, each with its current session neighbours.
 
         Neighbours are neither deleted nor superseded; that one has expired shows once the sweeper has been there, so
-        that the same feed always gives the same documents. In no particular order; one round trip.
+        that the same feed always gives the same documents. In no particular order. What is `known` is not read.
         """
-        if not ids:
-            return []
-        return [_document(row) for row in await self._look_around(_DOCUMENTS, ids)]
+        return await self._documents(await self._neighbours(ids), known)
+
+    async def documents_around(
+        self, ids: Sequence[MemoryId], *, known: Known = _nothing
+    ) -> list[tuple[Memory, Neighbours]]:
+        """As `documents`, and those of the memories whose neighbours changed with them: see `affected`."""
+        places = await self._neighbours(ids)
+        near = [beside for row in places for beside in (row[2], row[4]) if beside is not None]
+        # A first version has no other place than the one it stands at.
+        settled = {row[0] for row in places if row[1] == 1}
+        near += await self.affected([memory_id for memory_id in ids if memory_id not in settled])
+        there = set(ids)
+        places += await self._neighbours([beside for beside in dict.fromkeys(near) if beside not in there])
+        return await self._documents(places, known)
 
     async def affected(self, ids: Sequence[MemoryId]) -> list[MemoryId]:
         """The ids, and those of the memories that are, or in an earlier version were, next to them in a session."""
@@ -155,6 +169,24 @@ class PlatformTransaction:
         (row,) = await self.session.rows(_BOOKS["statistics"])
         return StoreStatistics(server_version=row[0], bytes=row[1], **row[2])
 
+    async def _neighbours(self, ids: Sequence[MemoryId]) -> list[Row]:
+        """For each that is there: its id and version, those of the one before it, and those of the one behind it."""
+        return list(await self._look_around(_SESSIONS["neighbours"], ids)) if ids else []
+
+    async def _documents(self, places: Sequence[Row], known: Known) -> list[tuple[Memory, Neighbours]]:
+        versions = {row[at]: row[at + 1] for row in places for at in (0, 2, 4) if row[at] is not None}
+        memories = {memory_id: known(memory_id, version) for memory_id, version in versions.items()}
+        unknown = [memory_id for memory_id, memory in memories.items() if memory is None]
+        if unknown:
+            # One may have been purged since, and is no longer there: its change is still to come.
+            found = map(rows.memory, await self.session.rows(_CONTENTS, {"ids": unknown}))
+            memories.update((memory.id, memory) for memory in found)
+        return [
+            (memory, Neighbours(previous=memories.get(row[2]), next=memories.get(row[4])))
+            for row in places
+            if (memory := memories[row[0]]) is not None
+        ]
+
     async def _look_around(
         self, statement: Statement | sql.Composed, ids: Sequence[MemoryId]
     ) -> Sequence[Row]:
@@ -167,12 +199,3 @@ class PlatformTransaction:
         if found:
             self.session.announce()
         return len(found)
-
-
-def _document(row: Row) -> tuple[Memory, Neighbours]:
-    previous, following = row[rows.WIDTH : 2 * rows.WIDTH], row[2 * rows.WIDTH :]
-    neighbours = Neighbours(
-        previous=None if previous[0] is None else rows.memory(previous),
-        next=None if following[0] is None else rows.memory(following),
-    )
-    return rows.memory(row), neighbours

@@ -21,6 +21,7 @@ from mnemata.index.protocol import Action, Remove, SearchIndex
 from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.services.barrier import IndexBarrier
+from mnemata.services.just_written import JustWritten
 from mnemata.services.projection import project
 from mnemata.store.database import Database
 from mnemata.workers.vectors import VectorSource
@@ -54,6 +55,7 @@ class Indexer:
         vectors: VectorSource,
         barrier: IndexBarrier,
         *,
+        written: JustWritten,
         caught_up: asyncio.Event,
         metrics: Metrics,
         clock: Clock,
@@ -63,6 +65,7 @@ class Indexer:
         self._index = index
         self._vectors = vectors
         self._barrier = barrier
+        self._written = written
         self._metrics = metrics
         self._clock = clock
         self._options = options
@@ -117,7 +120,7 @@ class Indexer:
         """Put memories as they are now into an index that is being built beside the live one."""
         async with self._database.platform() as transaction:
             ticket = await transaction.feed.ticket()
-            documents = await transaction.documents(ids)
+            documents = await transaction.documents(ids, known=self._written.memory)
         actions = await self._actions(documents, embed=set(ids))
         await index.apply(actions, position=position, ticket=ticket)
         await self._vectors.keep()
@@ -140,8 +143,7 @@ class Indexer:
         changed = list(dict.fromkeys(change.memory_id for change in changes))
         async with self._database.platform() as transaction:
             ticket = await transaction.feed.ticket()
-            affected = await transaction.affected(changed)
-            documents = await transaction.documents(affected)
+            documents = await transaction.documents_around(changed, known=self._written.memory)
         actions = _removals(changes, documents) + await self._actions(documents, embed=set(changed))
         await index.apply(actions, position=changes[-1].position, ticket=ticket)
         self._metrics.index_changes.inc(len(changes))

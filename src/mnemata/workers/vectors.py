@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mnemata.domain.errors import MnemataError
+from mnemata.domain.ids import MemoryId
 from mnemata.domain.memory import Memory
 from mnemata.domain.vector import Space
 from mnemata.embedding.batcher import Batcher
 from mnemata.index.protocol import Vector
 from mnemata.observability.logging import get_logger
+from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.services.projection import VectorKey, vector_key
 from mnemata.store.database import Database
@@ -21,8 +23,15 @@ class VectorSource:
     """The same text of a tenant is embedded once per space, and kept."""
 
     def __init__(
-        self, database: Database, batcher: Batcher | None, *, space: Space, health: ModelHealth
+        self,
+        database: Database,
+        batcher: Batcher | None,
+        *,
+        space: Space,
+        health: ModelHealth,
+        written: JustWritten,
     ) -> None:
+        self._written = written
         self._database = database
         self._batcher = batcher
         self._health = health
@@ -31,21 +40,23 @@ class VectorSource:
         self.wanting = False
         """Whether the model failed since the last backfill: some memories wait for their vectors."""
 
-    async def of(self, memories: Sequence[Memory], *, embed: Sequence[Memory]) -> dict[VectorKey, Vector]:
+    async def of(self, memories: Iterable[Memory], *, embed: Sequence[Memory]) -> dict[MemoryId, Vector]:
         """The vectors of `memories` that can be had now; those of `embed` are made where they are missing.
 
         What was made is in the store after the next `keep`. A model that fails leaves them out and sets `wanting`: the
         memories are indexed by their words, and the backfill brings the vectors later.
         """
+        found: dict[MemoryId, Vector] = {}
         # A neighbour comes several times, and a key is a hash: once for each memory.
-        different = {memory.id: memory for memory in memories}
-        keys = {memory_id: vector_key(memory) for memory_id, memory in different.items()}
-        async with self._database.platform() as transaction:
-            found = dict(await transaction.embeddings.get(self.space, list(dict.fromkeys(keys.values()))))
-        found.update((key, self._unkept[key]) for key in keys.values() if key in self._unkept)
-        missing = {keys[memory.id]: memory for memory in embed if keys[memory.id] not in found}
-        if missing and self._batcher is not None:
-            found.update(await self._embed(self._batcher, missing))
+        keys: dict[MemoryId, VectorKey] = {}
+        for memory in {memory.id: memory for memory in memories}.values():
+            written = self._written.vector(memory, self.space)
+            if written is None:
+                keys[memory.id] = vector_key(memory)
+            else:
+                found[memory.id] = written
+        stored = await self._stored(keys, embed=[memory for memory in embed if memory.id in keys])
+        found.update((memory_id, stored[key]) for memory_id, key in keys.items() if key in stored)
         return found
 
     async def keep(self) -> None:
@@ -63,6 +74,20 @@ class VectorSource:
         except MnemataError as error:
             self.wanting = True
             log.warning("vectors_not_kept", vectors=len(made), code=error.code)
+
+    async def _stored(
+        self, keys: Mapping[MemoryId, VectorKey], *, embed: Sequence[Memory]
+    ) -> dict[VectorKey, Vector]:
+        """Those vectors that are in the store or on the way there, and those of `embed`, made where they are missing."""
+        if not keys:
+            return {}
+        async with self._database.platform() as transaction:
+            found = dict(await transaction.embeddings.get(self.space, list(dict.fromkeys(keys.values()))))
+        found.update((key, self._unkept[key]) for key in keys.values() if key in self._unkept)
+        missing = {keys[memory.id]: memory for memory in embed if keys[memory.id] not in found}
+        if missing and self._batcher is not None:
+            found.update(await self._embed(self._batcher, missing))
+        return found
 
     async def _embed(self, batcher: Batcher, missing: dict[VectorKey, Memory]) -> dict[VectorKey, Vector]:
         try:

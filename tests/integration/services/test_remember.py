@@ -108,6 +108,36 @@ async def test_a_given_vector_is_used_as_it_is(platform: Platform, scope: Scope)
     assert answer.hits[0].score == pytest.approx(answer.hits[0].score)
 
 
+async def test_a_vector_without_a_direction_is_refused_and_the_others_are_stored(
+    platform: Platform, scope: Scope
+) -> None:
+    about = (await platform.services.status.report(scope))["embedding"]
+    zero = GivenVector(space=about["space"], values=(0.0,) * about["dimensions"])
+    results = await platform.services.remember.many(
+        scope, [MemoryDraft(content="of no direction", embedding=zero), MemoryDraft(content="of its own")]
+    )
+    assert isinstance(results[0], InvalidField)
+    assert results[0].field == "embedding.values"
+    assert await found(platform, scope, "of") == ["of its own"]
+
+
+async def test_of_two_vectors_for_one_text_the_index_has_the_one_that_is_kept(
+    platform: Platform, scope: Scope
+) -> None:
+    about = (await platform.services.status.report(scope))["embedding"]
+    east = (1.0,) + (0.0,) * (about["dimensions"] - 1)
+    north = (0.0, 1.0) + (0.0,) * (about["dimensions"] - 2)
+    ids = []
+    for values in (east, north):
+        given = GivenVector(space=about["space"], values=values)
+        stored = await platform.services.remember.one(
+            scope, MemoryDraft(content="said twice", embedding=given)
+        )
+        ids.append(stored.memory.id)
+    vectors = await platform.index.vectors(scope.tenant, ids)
+    assert vectors[ids[1]].tolist() == vectors[ids[0]].tolist() == list(east)
+
+
 async def test_nothing_is_waited_for_when_nobody_wants_to(platform: Platform, scope: Scope) -> None:
     drafts = [MemoryDraft(content=f"in bulk b{n}x") for n in range(100)]
     await platform.services.remember.many(scope, drafts, wait_for=WaitFor.NONE)

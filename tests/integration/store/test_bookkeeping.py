@@ -90,9 +90,9 @@ async def test_vectors_come_back_as_they_were_put_and_the_first_one_stays(databa
     first, second = np.array([1, -2, 3.5, 1e-30], dtype=np.float32), np.zeros(4, dtype=np.float32)
     keys = [bytes([n]) * 32 for n in range(3)]
     async with database.tenant(scope) as transaction:
-        await transaction.embeddings.put(space, {keys[0]: first, keys[1]: second})
-        await transaction.embeddings.put(space, {keys[0]: second})
-        await transaction.embeddings.put(space, {})
+        assert await transaction.embeddings.put(space, {keys[0]: first}) == {keys[0]}
+        assert await transaction.embeddings.put(space, {keys[0]: second, keys[1]: second}) == {keys[1]}
+        assert await transaction.embeddings.put(space, {}) == set()
         found = await transaction.embeddings.get(space, keys)
         assert await transaction.embeddings.get(space, []) == {}
         assert await transaction.embeddings.get(Space(name="another", dimensions=4), keys) == {}

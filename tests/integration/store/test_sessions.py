@@ -121,3 +121,43 @@ async def test_forgotten_turn_affects_those_that_were_beside_it(database, scope,
         await transaction.memories.replace([gone], operation=Operation.FORGOTTEN)
     async with database.platform() as transaction:
         assert set(await transaction.affected([gone.id])) == {talk[4].id, gone.id, talk[6].id}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"session_id": "t", "sequence": 9}, {"0", "1", "2", "elsewhere"}),
+        ({"content": "1, corrected"}, {"0", "1, corrected", "2"}),
+        ({"session_id": None, "sequence": None}, {"0", "1", "2"}),
+    ],
+)
+async def test_documents_come_with_those_beside_their_places_of_now_and_before(
+    database, scope, talk, change, expected
+):
+    changed = replace(talk[1], version=2, **change)
+    async with database.tenant(scope) as transaction:
+        await transaction.memories.replace([changed], operation=Operation.UPDATED)
+    async with database.platform() as transaction:
+        around_it = await transaction.documents_around([changed.id, UUID(int=1)])
+        affected = await transaction.affected([changed.id])
+        assert await transaction.documents_around([]) == []
+        alone = await transaction.documents([memory.id for memory, _ in around_it])
+    assert {memory.content for memory, _ in around_it} == expected
+    assert {memory.id: near for memory, near in around_it} == {memory.id: near for memory, near in alone}
+    assert {memory.id for memory, _ in around_it} == set(affected)
+
+
+async def test_memory_that_is_known_at_its_version_is_not_read(database, scope, talk):
+    asked: list[tuple[UUID, int]] = []
+
+    def known(memory_id, version):
+        asked.append((memory_id, version))
+        return replace(talk[1], content="as it is known") if memory_id == talk[1].id else None
+
+    async with database.platform() as transaction:
+        found = {
+            memory.id: near for memory, near in await transaction.documents_around([talk[1].id], known=known)
+        }
+    assert set(asked) == {(turn.id, 1) for turn in talk[:4]}
+    assert found[talk[0].id].next == replace(talk[1], content="as it is known")
+    assert found[talk[2].id] == Neighbours(previous=found[talk[0].id].next, next=talk[3])

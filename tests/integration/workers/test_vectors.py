@@ -12,6 +12,7 @@ from mnemata.embedding.batcher import Batcher
 from mnemata.embedding.hashing import HashingEmbedder
 from mnemata.observability.metrics import Metrics
 from mnemata.platform import Platform
+from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.services.projection import VectorKey, vector_key
 from mnemata.store.database import Database
@@ -43,7 +44,13 @@ def embedder() -> Counting:
 @pytest.fixture
 async def source(database: Database, embedder: Counting) -> AsyncIterator[VectorSource]:
     batcher = Batcher(embedder, metrics=Metrics())
-    yield VectorSource(database, batcher, space=embedder.space, health=ModelHealth(there=True))
+    yield VectorSource(
+        database,
+        batcher,
+        space=embedder.space,
+        health=ModelHealth(there=True),
+        written=JustWritten(space=embedder.space),
+    )
     await batcher.close()
 
 
@@ -67,7 +74,7 @@ async def test_made_vectors_are_in_the_store_after_they_were_kept_and_not_before
     after = await stored(database, source, memory)
 
     assert before == {}
-    assert np.array_equal(after[vector_key(memory)], made[vector_key(memory)])
+    assert np.array_equal(after[vector_key(memory)], made[memory.id])
 
 
 async def test_a_text_is_not_embedded_again_while_its_vector_waits_to_be_kept(
@@ -77,7 +84,7 @@ async def test_a_text_is_not_embedded_again_while_its_vector_waits_to_be_kept(
     again = await source.of([memory], embed=[memory])
 
     assert embedder.texts == 1
-    assert np.array_equal(first[vector_key(memory)], again[vector_key(memory)])
+    assert np.array_equal(first[memory.id], again[memory.id])
 
 
 async def test_what_the_store_does_not_take_is_left_to_the_backfill(

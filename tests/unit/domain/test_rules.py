@@ -129,9 +129,8 @@ def test_metadata_may_hold_every_kind_of_json_value() -> None:
     assert rules.check_draft(MemoryDraft(content="c", metadata=metadata)).metadata == metadata
 
 
-@pytest.mark.parametrize("values", [(), (float("nan"),), (0.0, 0.0)])
-def test_given_vectors_are_finite_and_have_a_direction(values: tuple[float, ...]) -> None:
-    assert refused(embedding=GivenVector(space="s", values=values)).field == "embedding.values"
+def test_a_given_vector_is_not_empty() -> None:
+    assert refused(embedding=GivenVector(space="s", values=())).field == "embedding.values"
 
 
 def test_a_given_vector_passes_as_it_is() -> None:

@@ -11,7 +11,7 @@ from mnemata.domain.memory import Memory, MemoryDraft
 from mnemata.domain.query import NO_NEIGHBOURS, Neighbours
 from mnemata.domain.vector import Space
 from mnemata.index.protocol import PENDING, Embedded, Remove, Upsert
-from mnemata.services.projection import mix, project, vector_key
+from mnemata.services.projection import mix, project
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SPACE = Space(name="s", dimensions=2)
@@ -36,7 +36,7 @@ def test_a_turn_is_drawn_towards_its_neighbours_and_keeps_unit_length() -> None:
 
 def test_neighbours_words_and_vectors_come_with_a_turn() -> None:
     before, it, after = turn(1, "where to?"), turn(2, "to Lyon"), turn(3, "nice")
-    vectors = {vector_key(it): EAST, vector_key(after): NORTH}
+    vectors = {it.id: EAST, after.id: NORTH}
     action = project(it, Neighbours(previous=before, next=after), vectors, space=SPACE)
     assert isinstance(action, Upsert)
     assert (action.before, action.after) == ("Ana: where to?", "Ana: nice")
@@ -46,7 +46,7 @@ def test_neighbours_words_and_vectors_come_with_a_turn() -> None:
 
 def test_without_its_own_vector_a_turn_waits_for_it_whatever_its_neighbours_have() -> None:
     it, after = turn(2, "to Lyon"), turn(3, "nice")
-    action = project(it, Neighbours(next=after), {vector_key(after): NORTH}, space=SPACE)
+    action = project(it, Neighbours(next=after), {after.id: NORTH}, space=SPACE)
     assert isinstance(action, Upsert)
     assert action.vector is PENDING
 

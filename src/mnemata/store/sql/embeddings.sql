@@ -20,6 +20,7 @@ FROM unnest(%(tenants)s::text[]) WITH ORDINALITY AS given (tenant, place)
 -- Everybody takes keys in one order, so that two writers of the same texts never wait for each other.
 ORDER BY given.tenant, key
 ON CONFLICT DO NOTHING
+RETURNING tenant, key
 
 -- name: missing
 -- Reads memories behind an id that are neither deleted nor superseded and have no vector in the space. One look-up each:

@@ -29,12 +29,12 @@ CROSS JOIN LATERAL (
 ) AS n
 WHERE a.id = ANY(%(ids)s::uuid[])
 
--- name: documents
--- Reads memories by id, whatever their state, each with the current turns right before and after it.
-SELECT {memory}, {previous}, {next}
+-- name: neighbours
+-- Finds which memories, at which versions, stand directly before and after each of the memories in its session.
+SELECT a.id, a.version, p.id, p.version, f.id, f.version
 FROM memories AS a
 LEFT JOIN LATERAL (
-    SELECT p.*
+    SELECT p.id, p.version
     FROM memories AS p
     WHERE p.tenant = a.tenant AND p.session_id = a.session_id
       AND p.deleted_at IS NULL AND p.superseded_by IS NULL
@@ -44,7 +44,7 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS p ON true
 LEFT JOIN LATERAL (
-    SELECT f.*
+    SELECT f.id, f.version
     FROM memories AS f
     WHERE f.tenant = a.tenant AND f.session_id = a.session_id
       AND f.deleted_at IS NULL AND f.superseded_by IS NULL
