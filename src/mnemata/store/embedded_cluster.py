@@ -205,7 +205,9 @@ def _initdb_failed(done: subprocess.CompletedProcess[str]) -> StoreUnavailable |
 def _configure(cluster: Cluster) -> None:
     """Write our settings where they differ: an unchanged folder is started without writing, also on a full disk."""
     path = cluster.data / "mnemata.conf"
-    cluster.switches.mkdir(mode=0o755, exist_ok=True)
+    cluster.switches.mkdir(exist_ok=True)
+    # By a call of its own: the caller's umask takes rights away from what is made.
+    cluster.switches.chmod(0o755)
     if path.exists() and path.read_text("utf-8") == _CONFIGURATION:
         return
     aside = path.with_suffix(".new")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -117,6 +119,24 @@ def test_a_folder_of_any_name_works(tmp_path, name):
     server = EmbeddedPostgres.start(tmp_path / name, metrics=Metrics())
     try:
         assert value_of(server, "SELECT current_database()") == "mnemata"
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def strict_umask() -> Iterator[None]:
+    """What is made is the owner's alone."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def test_a_strict_umask_does_not_keep_the_server_down(tmp_path, strict_umask):
+    server = EmbeddedPostgres.start(tmp_path, metrics=Metrics())
+    try:
+        assert value_of(server, "SELECT 1") == 1
+        server.restart()
+        assert value_of(server, "SELECT 1") == 1
     finally:
         server.stop()
 
