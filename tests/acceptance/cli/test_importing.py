@@ -54,7 +54,7 @@ def test_same_file_again_adds_nothing_and_a_changed_line_changes_its_memory(shar
 
     again = command.json("import", str(written(tmp_path / "b.jsonl", lines)))
 
-    assert (again["stored"], again["updated"], again["refused"]) == (0, 30, 0)
+    assert (again["stored"], again["updated"], again["unchanged"], again["refused"]) == (0, 1, 29, 0)
     listed = command.json("list", "--filter", '{"external_id": {"prefix": "doc-"}}', "--limit", "200")
     assert listed["total"] == 30
     assert {memory["version"] for memory in listed["items"] if memory["external_id"] != "doc-3"} == {1}
@@ -114,7 +114,7 @@ def test_listed_memories_go_into_another_folder_and_a_second_time_change_nothing
     first = command.json("import", str(file))
     second = command.json("import", str(file))
 
-    assert (first["stored"], second["stored"], second["updated"]) == (1, 0, 1)
+    assert (first["stored"], second["stored"], second["updated"], second["unchanged"]) == (1, 0, 0, 1)
     (memory,) = command.json("list")["items"]
     assert (memory["content"], memory["user_id"], memory["external_id"]) == ("moved", "ana", items[0]["id"])
 

@@ -72,9 +72,21 @@ async def test_known_external_ids_in_a_batch_are_updates(client: httpx.AsyncClie
         )
     ).json()
 
-    assert [item["status"] for item in body["items"]] == [200, 201]
+    assert [(item["status"], item["changed"]) for item in body["items"]] == [(200, True), (201, True)]
     assert body["items"][0]["memory"]["id"] == known["id"]
-    assert (body["created"], body["updated"]) == (1, 1)
+    assert (body["created"], body["updated"], body["unchanged"]) == (1, 1, 0)
+
+
+async def test_an_item_that_says_nothing_new_counts_as_unchanged(
+    client: httpx.AsyncClient, store: Any
+) -> None:
+    await store("old", external_id="e")
+
+    answer = await client.post("/v1/memories:batch", json={"items": [{"content": "old", "external_id": "e"}]})
+
+    body = answer.json()
+    assert [(item["status"], item["changed"]) for item in body["items"]] == [(200, False)]
+    assert (body["created"], body["updated"], body["unchanged"], body["failed"]) == (0, 0, 1, 0)
 
 
 async def test_a_thousand_items_are_stored_and_found(client: httpx.AsyncClient) -> None:

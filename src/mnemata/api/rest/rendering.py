@@ -91,10 +91,12 @@ def answer_json(
 def batch_json(results: list[Remembered | MnemataError]) -> dict[str, Any]:
     done = [result for result in results if isinstance(result, Remembered)]
     created = sum(result.created for result in done)
+    unchanged = sum(not result.changed for result in done)
     return {
         "items": [_item_json(index, result) for index, result in enumerate(results)],
         "created": created,
-        "updated": len(done) - created,
+        "updated": len(done) - created - unchanged,
+        "unchanged": unchanged,
         "failed": len(results) - len(done),
     }
 
@@ -121,4 +123,5 @@ def _item_json(index: int, result: Remembered | MnemataError) -> dict[str, Any]:
     if isinstance(result, MnemataError):
         return {"index": index, "status": error_status(result), "error": problem(result)}
     status = 201 if result.created else 200
-    return {"index": index, "status": status, "memory": memory_json(result.memory)}
+    memory = memory_json(result.memory)
+    return {"index": index, "status": status, "changed": result.changed, "memory": memory}

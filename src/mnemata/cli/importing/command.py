@@ -171,6 +171,7 @@ def _tell(call: Call, report: Report, errors: Path | None) -> None:
     summary: dict[str, Any] = {
         "stored": report.stored,
         "updated": report.updated,
+        "unchanged": report.unchanged,
         "refused": len(refused),
         "seconds": round(report.seconds, 3),
     }
@@ -184,9 +185,10 @@ def _tell(call: Call, report: Report, errors: Path | None) -> None:
 
 
 def _sentence(report: Report) -> str:
-    done = report.stored + report.updated
+    done = report.counted - len(report.refused)
+    unchanged = f"{report.unchanged:,} unchanged, " if report.unchanged else ""
     rate = done / report.seconds if report.seconds else 0.0
     return (
-        f"{people.amount(report.stored, 'memory')} stored, {report.updated:,} updated, {len(report.refused):,} refused "
-        f"in {people.duration(report.seconds)} ({rate:,.0f} a second)"
+        f"{people.amount(report.stored, 'memory')} stored, {report.updated:,} updated, {unchanged}"
+        f"{len(report.refused):,} refused in {people.duration(report.seconds)} ({rate:,.0f} a second)"
     )

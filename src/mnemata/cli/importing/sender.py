@@ -29,6 +29,7 @@ class Report:
 
     stored: int = 0
     updated: int = 0
+    unchanged: int = 0
     refused: list[Refused] = field(default_factory=list)
     bytes_read: int = 0
     seconds: float = 0.0
@@ -36,7 +37,7 @@ class Report:
 
     @property
     def counted(self) -> int:
-        return self.stored + self.updated + len(self.refused)
+        return self.stored + self.updated + self.unchanged + len(self.refused)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -195,8 +196,10 @@ class Sender:
         match item["status"]:
             case 201:
                 self.report.stored += 1
-            case 200:
+            case 200 if item.get("changed", True):
                 self.report.updated += 1
+            case 200:
+                self.report.unchanged += 1
             case _:
                 problem = item["error"]
                 reason = str(problem.get("detail", "was refused"))

@@ -235,10 +235,14 @@ class Batch(Model):
 
 
 class BatchItem(Model):
-    """The outcome of one item: `memory`, or `error` where its status says so."""
+    """The outcome of one item: `memory`, or `error` where its status says so.
+
+    `changed`: false where the memory was there already and the item says nothing new.
+    """
 
     index: int
     status: Literal[200, 201, 400, 409, 413, 422, 500, 503]
+    changed: bool | None = None
     memory: Memory | None = None
     error: Problem | None = None
 
@@ -249,6 +253,7 @@ class BatchAnswer(Model):
     items: list[BatchItem]
     created: int
     updated: int
+    unchanged: int
     failed: int
 
 
