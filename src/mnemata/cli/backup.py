@@ -12,7 +12,7 @@ import typer
 
 from mnemata.cli import people
 from mnemata.cli.call import Call
-from mnemata.cli.progress import bar
+from mnemata.cli.progress import BYTES, bar
 
 if TYPE_CHECKING:
     from mnemata.settings import Settings
@@ -35,7 +35,13 @@ async def backup(
     request = {} if path is None else {"path": str(path if call.aloof else path.absolute())}
     async with connected(call) as client:
         made = await watched(
-            client, call.output, "/v1/admin:backup", request, title="backing up", part="backup"
+            client,
+            call.output,
+            "/v1/admin:backup",
+            request,
+            title="backing up",
+            part="backup",
+            noun=BYTES,
         )
     told = f"{people.amount(made['memories'], 'memory')}, {people.size(made['bytes'])} in {people.duration(made['seconds'])}"
     call.output.answer(made, lambda console: console.print(made["path"], markup=False, soft_wrap=True))
@@ -53,7 +59,7 @@ async def restore(
     """
     settings = call.settings
     began = time.perf_counter()
-    with bar(call.output, "restoring", "bytes") as shown:
+    with bar(call.output, "restoring", BYTES) as shown:
         manifest = await _restored(settings, file, lambda done, total: shown.at(done, total, counted=done))
     outcome: dict[str, Any] = {
         "path": str(file.absolute()),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import httpx
@@ -12,10 +14,14 @@ from mnemata.cli import server_file
 from mnemata.cli.call import Call
 from mnemata.cli.client import Client
 from mnemata.cli.server_file import RunningServer
+from mnemata.domain.errors import DataFolderLocked
 
 if TYPE_CHECKING:
     from mnemata.platform import Platform
     from mnemata.settings import Settings
+
+_IN_USE_S = 15.0
+_LOOK_EVERY_S = 0.2
 
 
 @asynccontextmanager
@@ -25,13 +31,29 @@ async def connected(call: Call) -> AsyncGenerator[Client]:
     Raises ConfigurationError, and DataFolderLocked where another process has the folder but serves nothing.
     """
     settings = call.settings
-    server = running_server(settings)
-    if server is not None:
-        async with _over_network(settings, server.url) as client:
-            yield client
-    else:
-        async with in_process(settings) as platform, _through(platform, settings) as client:
-            yield client
+    async with AsyncExitStack() as stack:
+        yield await _client(call, settings, stack)
+
+
+async def _client(call: Call, settings: Settings, stack: AsyncExitStack) -> Client:
+    """Of a server that answers, else of the folder. One in use is waited for: its holder starts to serve, or ends soon."""
+    deadline, told = time.monotonic() + _IN_USE_S, False
+    while True:
+        server = await asyncio.to_thread(running_server, settings)
+        if server is not None:
+            return await stack.enter_async_context(_over_network(settings, server.url))
+        try:
+            platform = await stack.enter_async_context(in_process(settings))
+        except DataFolderLocked as locked:
+            if time.monotonic() > deadline:
+                raise
+            if not told:
+                holder = locked.facts["pid"]
+                call.output.note(f"the data folder is in use by process {holder}: waiting until it answers")
+            told = True
+            await asyncio.sleep(_LOOK_EVERY_S)
+        else:
+            return await stack.enter_async_context(_through(platform, settings))
 
 
 def running_server(settings: Settings) -> RunningServer | None:

@@ -7,10 +7,15 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from mnemata.cli import people
 from mnemata.cli.output import Output
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+BYTES = "bytes"
+"""The noun of bars that count bytes: they are shown as kilobytes and larger."""
 
 
 class Bar(Protocol):
@@ -35,9 +40,12 @@ class _Shown:
 
     def at(self, done: float, total: float | None, *, counted: int) -> None:
         elapsed = time.monotonic() - self._began
-        rate = f"{counted / elapsed:,.0f}/s" if counted and elapsed > 0.5 else ""
-        told = f"{counted:,} {self._noun}" if counted else ""
+        rate = f"{self._amount(counted / elapsed)}/s" if counted and elapsed > 0.5 else ""
+        told = self._amount(counted) + ("" if self._noun == BYTES else f" {self._noun}") if counted else ""
         self._progress.update(self._task, completed=done, total=total, counted=told, rate=rate)
+
+    def _amount(self, count: float) -> str:
+        return people.size(round(count)) if self._noun == BYTES else f"{count:,.0f}"
 
 
 @contextmanager

@@ -13,9 +13,11 @@ from mnemata.domain.errors import MnemataError
 _LOOK_EVERY_S = 0.5
 
 
-async def watched(client: Client, output: Output, path: str, body: Any, *, title: str, part: str) -> Any:
+async def watched(
+    client: Client, output: Output, path: str, body: Any, *, title: str, part: str, noun: str = "memories"
+) -> Any:
     """The answer of POST `path`; meanwhile the bar shows what `GET /v1/status` says of `part`: {done, total}."""
-    with bar(output, title, "memories") as shown:
+    with bar(output, title, noun) as shown:
         work = asyncio.create_task(client.post(path, body, patient=True))
         try:
             while not work.done():

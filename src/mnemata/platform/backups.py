@@ -8,22 +8,23 @@ from pathlib import Path
 
 from mnemata.domain.clock import Clock
 from mnemata.platform.store import Store
-from mnemata.services.operations import Facts
+from mnemata.services.operations import Facts, Progress, no_progress
 from mnemata.settings import Settings
 from mnemata.store.backup import backup
 from mnemata.store.backup_rotation import rotate, scheduled_name
 from mnemata.store.backup_tools import PostgresTools
 
-BackUp = Callable[[Path | None], Awaitable[Facts]]
+BackUp = Callable[[Path | None, Progress], Awaitable[Facts]]
 """Makes a backup at a path; without one in the backup folder, under a name that no rotation deletes."""
 
 
 def backup_to(settings: Settings, store: Store, clock: Clock) -> BackUp:
     folder = settings.backup.dir or store.folder.backups
 
-    async def back_up(path: Path | None) -> Facts:
+    async def back_up(path: Path | None, progress: Progress) -> Facts:
         target = path or folder / f"kept-{scheduled_name(clock.now())}"
-        report = await backup(store.url, target, tools=PostgresTools.bundled(), clock=clock)
+        tools = PostgresTools.bundled()
+        report = await backup(store.url, target, tools=tools, clock=clock, progress=progress)
         return {
             "path": str(report.path),
             "bytes": report.bytes,
@@ -40,7 +41,7 @@ def scheduled(
     folder = settings.backup.dir or store.folder.backups
 
     async def run() -> None:
-        await back_up(folder / scheduled_name(clock.now()))
+        await back_up(folder / scheduled_name(clock.now()), no_progress)
         await asyncio.to_thread(rotate, folder, keep=settings.backup.keep)
 
     return run

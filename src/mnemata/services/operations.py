@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,7 +25,7 @@ class Operations:
         self,
         *,
         rebuild: Callable[[Progress], Awaitable[Facts]],
-        back_up: Callable[[Path | None], Awaitable[Facts]],
+        back_up: Callable[[Path | None, Progress], Awaitable[Facts]],
     ) -> None:
         self._rebuild = rebuild
         self._back_up = back_up
@@ -39,16 +40,27 @@ class Operations:
         """Build the index anew beside the live one and switch: `documents`, `seconds`."""
         scope.require(Role.OPERATOR)
 
+        with self._noted("rebuild", progress) as noted:
+            return await self._rebuild(noted)
+
+    async def backup(self, scope: Scope, path: Path | None = None, progress: Progress = no_progress) -> Facts:
+        """A whole, checksummed backup at `path`, or in the backup folder: `path`, `bytes`, `memories`, `seconds`.
+
+        Its progress is in bytes, their total an estimate from above.
+        """
+        scope.require(Role.OPERATOR)
+        with self._noted("backup", progress) as noted:
+            return await self._back_up(path, noted)
+
+    @contextmanager
+    def _noted(self, name: str, progress: Progress) -> Generator[Progress]:
+        """Progress that shows in `running` while the block runs, and that is told on."""
+
         def noted(done: int, total: int) -> None:
-            self._running["rebuild"] = {"done": done, "total": total}
+            self._running[name] = {"done": done, "total": total}
             progress(done, total)
 
         try:
-            return await self._rebuild(noted)
+            yield noted
         finally:
-            self._running.pop("rebuild", None)
-
-    async def backup(self, scope: Scope, path: Path | None = None) -> Facts:
-        """A whole, checksummed backup at `path`, or in the backup folder: `path`, `bytes`, `memories`, `seconds`."""
-        scope.require(Role.OPERATOR)
-        return await self._back_up(path)
+            self._running.pop(name, None)

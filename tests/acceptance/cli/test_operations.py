@@ -1,10 +1,14 @@
 """What an operator does: look, rebuild, back up, bring back, migrate."""
 
 import json
+import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
+
+from mnemata.store.data_folder import DataFolder
 
 
 def states(report):
@@ -141,3 +145,33 @@ def test_migrate_of_a_folder_that_is_served_is_refused(shared_server):
     refused = shared_server.command("migrate", "--json", code=5)
 
     assert json.loads(refused.err)["error"]["code"] == "data_folder_locked"
+
+
+def test_a_command_waits_for_a_server_that_is_only_starting(command):
+    command("add", "stored before")
+    starting = command.start("serve")
+    try:
+        deadline = time.monotonic() + 60
+        held = str(starting.pid)
+        while not (command.data_dir / "lock").read_text().startswith(held) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+        listed = command.json("list")
+
+        assert [memory["content"] for memory in listed["items"]] == ["stored before"]
+        assert starting.poll() is None
+    finally:
+        starting.terminate()
+        starting.communicate(timeout=120)
+
+
+def test_a_folder_that_stays_in_use_is_refused_with_the_pid(command, monkeypatch):
+    monkeypatch.setattr("mnemata.cli.connection._IN_USE_S", 0.3)
+    held = DataFolder.acquire(command.data_dir)
+    try:
+        refused = command("list", code=5)
+    finally:
+        held.release()
+
+    assert refused.err.count("waiting until it answers") == 1
+    assert f"{os.getpid()}" in refused.err.splitlines()[-1]
