@@ -231,6 +231,15 @@ class IndexUnavailable(Unavailable):
     code = "index_unavailable"
 
 
+class IndexRefused(MnemataError):
+    """The search index does not take a document or a request, and would not take it again. Facts: status, reason."""
+
+    code = "index_refused"
+
+    def sentence(self) -> str:
+        return f"The search index refused a request ({self.facts['reason']}); the log has the details."
+
+
 class ShuttingDown(Unavailable):
     """The process is draining. Facts as Unavailable."""
 

@@ -1,0 +1,163 @@
+"""The indices of one alias in the cluster: which is live, making another, switching, and sweeping away what is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from mnemata.domain.clock import Clock
+from mnemata.index.cluster.connection import Connection, of_status, reason_of, unavailable
+from mnemata.index.cluster.dialect import Dialect
+from mnemata.index.cluster.generation import Generation, Identity, name_of, number_of
+from mnemata.index.cluster.options import ClusterOptions
+from mnemata.index.cluster.schema import index_body
+from mnemata.index.cluster.texts import analysis_for
+from mnemata.observability.logging import get_logger
+
+log = get_logger("index")
+
+_TRIES = 20
+_WAIT_S = 0.25
+
+
+class Catalogue:
+    def __init__(
+        self, connection: Connection, dialect: Dialect, options: ClusterOptions, *, clock: Clock
+    ) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._options = options
+        self._clock = clock
+
+    async def live(self, identity: Identity) -> Generation:
+        """The live generation; a new, empty one where there is none, or one that was built for something else.
+
+        Any number of processes may ask at once: one of them makes it.
+        """
+        for _ in range(_TRIES):
+            current, fits = await self._current(identity)
+            if current is not None and fits:
+                return current
+            made = await self._made(identity, await self._next_number())
+            if made is None:
+                await asyncio.sleep(_WAIT_S)
+                continue
+            current, fits = await self._current(identity)
+            if current is None or not fits:
+                await self.switch(made)
+                return made
+            # Another process was quicker.
+            await self.drop(made)
+        raise unavailable("another process makes an index and does not end")
+
+    async def new(self, identity: Identity) -> Generation:
+        """An empty generation beside the live one."""
+        for _ in range(_TRIES):
+            made = await self._made(identity, await self._next_number())
+            if made is not None:
+                return made
+        raise unavailable("other processes make indices all the time")
+
+    async def switch(self, to: Generation) -> None:
+        """Make a generation the live one, in one step. The one before takes no more writes, and is kept for a while."""
+        before = await self._aliased()
+        old = [name for name in before if name not in to.indices]
+        for name in old:
+            await self._connection.send("PUT", f"/{name}/_settings", {"index": {"blocks": {"write": True}}})
+        actions = [
+            {"remove": {"index": name, "alias": alias}} for name in old for alias in before[name]["aliases"]
+        ]
+        actions += [{"add": {"index": name, "alias": alias}} for name, alias in to.aliases().items()]
+        await self._connection.send("POST", "/_aliases", {"actions": actions})
+        for name in old:
+            await self._retire(name, before[name]["mappings"])
+        log.info("index_switched", to=to.name, instead_of=sorted(old))
+
+    async def drop(self, generation: Generation) -> None:
+        for name in generation.indices:
+            await self._connection.send("DELETE", f"/{name}", accept=(HTTPStatus.NOT_FOUND,))
+
+    async def sweep(self) -> None:
+        """Delete the indices that no alias names and that nobody has needed for as long as they are to be kept."""
+        kept_since = self._clock.now() - timedelta(seconds=self._options.keep_old_s)
+        for name, described in (await self._every()).items():
+            if not described["aliases"] and _last_used(described) < kept_since:
+                await self._connection.send("DELETE", f"/{name}", accept=(HTTPStatus.NOT_FOUND,))
+                log.info("old_index_deleted", index=name)
+
+    async def _current(self, identity: Identity) -> tuple[Generation | None, bool]:
+        for name, described in (await self._aliased()).items():
+            if self._options.name in described["aliases"]:
+                meta = _meta(described)
+                fits = meta.items() >= identity.meta().items()
+                if not fits:
+                    log.warning(
+                        "index_set_aside", index=name, reason="built for another epoch, space or format"
+                    )
+                    return None, False
+                return Generation.read(self._options.name, name, meta), True
+        return None, False
+
+    async def _made(self, identity: Identity, number: int) -> Generation | None:
+        """A generation of this number; None where another process makes it already."""
+        options = self._options
+        generation = Generation(
+            alias=options.name,
+            name=name_of(options.name, number),
+            partitions=options.partitions,
+            analysis=await self._analysis(),
+            own=frozenset(options.own_tenants),
+        )
+        meta = identity.meta() | generation.meta() | {"created_at": self._clock.now().isoformat()}
+        for name in generation.indices:
+            body = index_body(self._dialect, options, identity.space, analysis=generation.analysis, meta=meta)
+            reply = await self._connection.send("PUT", f"/{name}", body, accept=(HTTPStatus.BAD_REQUEST,))
+            if reply.status == HTTPStatus.BAD_REQUEST:
+                if reason_of(reply.body) == "resource_already_exists_exception":
+                    return None
+                raise of_status(reply.status, reply.body)
+        log.info(
+            "index_created", index=generation.name, analysis=generation.analysis, own=len(generation.own)
+        )
+        return generation
+
+    async def _analysis(self) -> str:
+        reply = await self._connection.send(
+            "GET", "/_nodes/plugins?filter_path=nodes.*.modules.name", accept=(HTTPStatus.FORBIDDEN,)
+        )
+        if reply.status == HTTPStatus.FORBIDDEN:
+            log.warning("cluster_modules_not_shown", analysis="own")
+            return analysis_for(())
+        nodes = reply.body.get("nodes", {}).values()
+        everywhere = [{module["name"] for module in node.get("modules", ())} for node in nodes]
+        return analysis_for(set.intersection(*everywhere) if everywhere else ())
+
+    async def _retire(self, name: str, mappings: Mapping[str, Any]) -> None:
+        meta = {**mappings.get("_meta", {}), "retired_at": self._clock.now().isoformat()}
+        await self._connection.send(
+            "PUT", f"/{name}/_mapping", {"_meta": meta}, accept=(HTTPStatus.NOT_FOUND,)
+        )
+
+    async def _next_number(self) -> int:
+        return max((number_of(self._options.name, name) for name in await self._every()), default=0) + 1
+
+    async def _aliased(self) -> dict[str, Any]:
+        return {name: described for name, described in (await self._every()).items() if described["aliases"]}
+
+    async def _every(self) -> dict[str, Any]:
+        """Each of our indices with its aliases and mappings."""
+        alias = self._options.name
+        reply = await self._connection.send("GET", f"/{alias}-*")
+        return {name: described for name, described in reply.body.items() if number_of(alias, name)}
+
+
+def _meta(described: Mapping[str, Any]) -> dict[str, Any]:
+    return described["mappings"].get("_meta", {})
+
+
+def _last_used(described: Mapping[str, Any]) -> datetime:
+    meta = _meta(described)
+    return datetime.fromisoformat(meta.get("retired_at") or meta["created_at"])

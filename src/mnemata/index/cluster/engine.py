@@ -1,0 +1,274 @@
+"""The cluster engine: an index in Elasticsearch or OpenSearch that any number of processes search and write.
+
+One engine for both: they differ in how vectors are mapped and asked for, and in their drivers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from mnemata.domain.change import Position
+from mnemata.domain.clock import Clock
+from mnemata.domain.errors import IndexUnavailable, SpaceMismatch
+from mnemata.domain.filter import Filter
+from mnemata.domain.ids import MemoryId, TenantId
+from mnemata.domain.query import Leg
+from mnemata.domain.vector import Space
+from mnemata.index.cluster.answers import hits_of, legs_of, memory_ids, of_one_index
+from mnemata.index.cluster.bulk import BulkWriter, Item, deleting, writing
+from mnemata.index.cluster.catalogue import Catalogue
+from mnemata.index.cluster.conditions import within
+from mnemata.index.cluster.connection import search_failed, unavailable
+from mnemata.index.cluster.dialect import Dialect, dialect_of
+from mnemata.index.cluster.document import document_id, document_of, rows_of
+from mnemata.index.cluster.drivers import connected
+from mnemata.index.cluster.generation import Generation, Identity
+from mnemata.index.cluster.options import ClusterKind, ClusterOptions
+from mnemata.index.cluster.positions import Positions
+from mnemata.index.cluster.queries import Body, QueryBuilder
+from mnemata.index.cluster.statistics import statistics_of
+from mnemata.index.cluster.texts import texts_of
+from mnemata.index.protocol import (
+    Action,
+    Embedded,
+    IndexQuery,
+    IndexStatistics,
+    Legs,
+    SearchIndex,
+    Upsert,
+    Vector,
+)
+from mnemata.observability.logging import get_logger
+
+log = get_logger("index")
+
+_PAGE = 1_000
+
+
+class ClusterIndex:
+    """Implements `SearchIndex` on a cluster. `epoch` is the feed's: an index of another one is set aside at `open`."""
+
+    def __init__(
+        self, kind: ClusterKind, *, epoch: str, space: Space, options: ClusterOptions, clock: Clock
+    ) -> None:
+        self._kind = kind
+        self._options = options
+        self._clock = clock
+        self._identity = Identity(epoch=epoch, space=space, metric=options.metric)
+        self._dialect: Dialect = dialect_of(kind)
+        self._connection = connected(kind, options.access)
+        self._catalogue = Catalogue(self._connection, self._dialect, options, clock=clock)
+        self._writer = BulkWriter(
+            self._connection,
+            bytes_at_once=options.batch_bytes,
+            items_at_once=options.batch_documents,
+            patience_s=options.patience_s,
+        )
+        self._generation: Generation | None = None
+        self._positions: Positions | None = None
+        self._builder: QueryBuilder | None = None
+        self._staged: ClusterIndex | None = None
+        self._live = False
+        self._lane = asyncio.Lock()
+
+    @property
+    def space(self) -> Space:
+        return self._identity.space
+
+    @property
+    def partitions(self) -> int:
+        return self._options.partitions if self._generation is None else self._generation.partitions
+
+    async def open(self) -> tuple[Position, ...]:
+        async with self._lane:
+            await self._use(await self._catalogue.live(self._identity))
+            self._live = True
+            # What another process wrote, and ended before it was shown.
+            await self._show()
+            await self._catalogue.sweep()
+            return self._opened_positions().all
+
+    async def apply(
+        self, actions: Sequence[Action], *, position: Position, partition: int | None = None, ticket: int = 0
+    ) -> None:
+        self._check(actions)
+        items = self._items(actions, ticket)
+        try:
+            await self._writer.write(items)
+            if items:
+                await self._show()
+            await self._opened_positions().advance(partition, position)
+        except IndexUnavailable:
+            await self._look_again()
+            raise
+
+    async def flush(self) -> None:
+        """Nothing is to be done for durability: the cluster has it. Old indices are swept away."""
+        await self._catalogue.sweep()
+
+    async def search(self, query: IndexQuery) -> Legs:
+        if query.vector is not None and query.vector.shape != (self.space.dimensions,):
+            raise SpaceMismatch(expected=self.space.name, actual=f"{query.vector.shape[-1]} dimensions")
+        bodies = self._asking().searches(query)
+        if not bodies:
+            return Legs()
+        answers = await self._ask(query.tenant, bodies)
+        if not of_one_index(answers):
+            # Another index was made the live one in between.
+            answers = await self._ask(query.tenant, bodies)
+        return legs_of(answers, query, metric=self._identity.metric)
+
+    async def vectors(self, tenant: TenantId, ids: Sequence[MemoryId]) -> Mapping[MemoryId, Vector]:
+        found: dict[MemoryId, Vector] = {}
+        for at in range(0, len(ids), _PAGE):
+            body = self._asking().vectors(tenant, ids[at : at + _PAGE])
+            packed = hits_of(await self._ask_one(tenant, body)).packed
+            rows = rows_of(list(packed.values()), self.space.dimensions)
+            found.update(zip(memory_ids(list(packed)), rows, strict=True))
+        return found
+
+    async def matching(self, tenant: TenantId, condition: Filter, *, leg: str) -> frozenset[MemoryId]:
+        """As SearchIndex.matching. Both legs filter the same documents by the same clauses."""
+        Leg(leg)
+        found: list[int] = []
+        after: str | None = None
+        while True:
+            body = self._asking().page(within(tenant, condition), after)
+            page = hits_of(await self._ask_one(tenant, body)).numbers
+            if not page:
+                return frozenset(memory_ids(found))
+            found += page
+            after = str(memory_ids(page[-1:])[0])
+
+    async def statistics(self, tenant: TenantId | None = None) -> IndexStatistics:
+        generation, positions = self._opened(), self._opened_positions()
+        await positions.refresh()
+        return await statistics_of(
+            self._connection, generation, tenant, identity=self._identity, positions=positions.all
+        )
+
+    async def stage(self, *, space: Space | None = None) -> ClusterIndex:
+        """As SearchIndex.stage; for vectors of another space where one is given."""
+        await self._drop_staged()
+        staged = ClusterIndex(
+            self._kind,
+            epoch=self._identity.epoch,
+            space=space or self.space,
+            options=self._options,
+            clock=self._clock,
+        )
+        await staged._use(await staged._catalogue.new(staged._identity))
+        self._staged = staged
+        return staged
+
+    async def adopt(self, staged: SearchIndex) -> None:
+        if not isinstance(staged, ClusterIndex) or staged is not self._staged:
+            raise unavailable("that index was not staged here, or another one was staged after it")
+        async with self._lane:
+            await self._catalogue.switch(staged._opened())
+            self._identity = staged._identity
+            await self._use(staged._opened())
+            self._staged = None
+        await staged.close()
+
+    async def close(self) -> None:
+        """Let go of the connections. An index that was staged and not adopted is swept away later."""
+        staged, self._staged = self._staged, None
+        if staged is not None:
+            await staged.close()
+        self._generation = self._positions = self._builder = None
+        await self._connection.close()
+
+    async def _use(self, generation: Generation) -> None:
+        self._positions = await Positions.read(self._connection, generation.name, generation.partitions)
+        self._builder = QueryBuilder(
+            self._dialect,
+            texts_of(generation.analysis),
+            candidates=self._options.candidates,
+            timeout_s=self._options.access.search_timeout_s,
+        )
+        self._generation = generation
+
+    async def _look_again(self) -> None:
+        """After a failed write: another process may have made another index the live one."""
+        if not self._live:
+            return
+        try:
+            live = await self._catalogue.live(self._identity)
+            if self._generation is not None and live.name != self._generation.name:
+                await self._use(live)
+                log.warning("index_was_switched", index=live.name)
+        except IndexUnavailable as error:
+            log.warning("cluster_unavailable", code=error.code)
+
+    async def _show(self) -> None:
+        """Make what was written visible to searches: once for a batch, however many documents it has."""
+        indices = ",".join(self._opened().indices)
+        await self._connection.send("POST", f"/{indices}/_refresh")
+
+    async def _ask(self, tenant: TenantId, bodies: Mapping[str, Body]) -> dict[str, Any]:
+        generation = self._opened()
+        index = generation.index_of(tenant)
+        if self._live:
+            # The alias: another process may make another index the live one at any moment.
+            index = generation.aliases()[index]
+        head = orjson.dumps({"index": index, "routing": tenant})
+        lines = [line for body in bodies.values() for line in (head, orjson.dumps(body))]
+        reply = await self._connection.send_lines("/_msearch", lines, searching=True)
+        return dict(zip(bodies, reply.body["responses"], strict=True))
+
+    async def _ask_one(self, tenant: TenantId, body: Body) -> Any:
+        answer = (await self._ask(tenant, {"one": body}))["one"]
+        if "error" in answer:
+            raise search_failed(answer)
+        return answer
+
+    def _items(self, actions: Sequence[Action], ticket: int) -> list[Item]:
+        """One write for each memory: the last action on it counts."""
+        generation = self._opened()
+        texts = texts_of(generation.analysis)
+        items: dict[str, Item] = {}
+        for action in actions:
+            tenant = action.memory.tenant if isinstance(action, Upsert) else action.tenant
+            memory_id = action.memory.id if isinstance(action, Upsert) else action.memory_id
+            index, name = generation.index_of(tenant), document_id(tenant, memory_id)
+            items[name] = (
+                writing(index, name, tenant, ticket, document_of(action, texts))
+                if isinstance(action, Upsert)
+                else deleting(index, name, tenant, ticket)
+            )
+        return list(items.values())
+
+    def _check(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if (
+                isinstance(action, Upsert)
+                and isinstance(action.vector, Embedded)
+                and action.vector.space != self.space
+            ):
+                raise SpaceMismatch(expected=self.space.name, actual=action.vector.space.name)
+
+    async def _drop_staged(self) -> None:
+        staged, self._staged = self._staged, None
+        if staged is not None:
+            await self._catalogue.drop(staged._opened())
+            await staged.close()
+
+    def _opened(self) -> Generation:
+        if self._generation is None:
+            raise unavailable("its index is not open")
+        return self._generation
+
+    def _opened_positions(self) -> Positions:
+        if self._positions is None:
+            raise unavailable("its index is not open")
+        return self._positions
+
+    def _asking(self) -> QueryBuilder:
+        if self._builder is None:
+            raise unavailable("its index is not open")
+        return self._builder
