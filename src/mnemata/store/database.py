@@ -18,6 +18,7 @@ from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.store.connection import Connection, Session
 from mnemata.store.errors import Limits, translated, unavailable
+from mnemata.store.liveness import Liveness
 from mnemata.store.statements import statements
 from mnemata.store.transactions import PlatformTransaction, TenantTransaction
 
@@ -54,10 +55,12 @@ class Database:
         *,
         url: str,
         options: PoolOptions,
+        liveness: Liveness,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         self._pool = pool
+        self._liveness = liveness
         self._url = url
         self._options = options
         self._metrics = metrics
@@ -73,6 +76,7 @@ class Database:
     @classmethod
     async def open(cls, url: str, *, options: PoolOptions, metrics: Metrics, clock: Clock) -> Database:
         """A database that answers. The schema is migrate's business. Raises StoreUnavailable."""
+        liveness = Liveness()
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             kwargs=connection_options(options),
@@ -81,7 +85,7 @@ class Database:
             timeout=options.acquire_timeout_s,
             reconnect_timeout=_RECONNECT_TIMEOUT_S,
             configure=_configure,
-            check=AsyncConnectionPool.check_connection,
+            check=liveness.check,
             open=False,
             name=options.application_name,
         )
@@ -89,7 +93,7 @@ class Database:
             await pool.open(wait=True, timeout=options.connect_timeout_s)
         except PoolTimeout as error:
             raise unavailable("it cannot be connected to") from error
-        return cls(pool, url=url, options=options, metrics=metrics, clock=clock)
+        return cls(pool, url=url, options=options, liveness=liveness, metrics=metrics, clock=clock)
 
     async def close(self) -> None:
         """Close every connection. Idempotent."""
@@ -147,6 +151,7 @@ class Database:
         try:
             yield session
             await session.commit()
+            self._liveness.used(connection)
         except BaseException:
             await session.roll_back()
             raise

@@ -17,6 +17,7 @@ from mnemata.domain.errors import (
 )
 from mnemata.domain.memory import Operation
 from mnemata.domain.scope import DEFAULT_TENANT, Scope
+from mnemata.store import liveness
 from mnemata.store.database import Database, PoolOptions
 from mnemata.store.migrate import migrate
 
@@ -140,13 +141,32 @@ async def test_connection_that_cannot_even_roll_back_is_given_up(tight, url):
     await tight.ping()
 
 
-async def test_idle_connections_that_were_cut_are_replaced_unseen(tight, url):
+@pytest.mark.parametrize("rested_s", [0.0, 60.0])
+async def test_idle_connections_that_were_cut_are_replaced_unseen(tight, url, rested_s, monkeypatch):
+    # Whether the server is asked before each transaction, or only listened to.
+    monkeypatch.setattr(liveness, "RESTED_S", rested_s)
     await tight.ping()
     with psycopg.connect(url, autocommit=True) as connection:
+        # Waits for each until it has gone.
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tight'"
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'tight'"
         )
     await tight.ping()
+
+
+@pytest.mark.parametrize(("rested_s", "asked"), [(0.0, True), (60.0, False)])
+async def test_server_is_asked_only_whether_a_rested_connection_works(tight, rested_s, asked, monkeypatch):
+    monkeypatch.setattr(liveness, "RESTED_S", rested_s)
+    for _ in range(4):
+        await tight.ping()
+    said = []
+
+    async def listened(connection):
+        said.append(connection)
+
+    monkeypatch.setattr(liveness.AsyncConnectionPool, "check_connection", listened)
+    await tight.ping()
+    assert bool(said) is asked
 
 
 async def test_server_that_refuses_writes_and_is_no_standby_is_full(tight, scope, make):
