@@ -16,7 +16,7 @@ from mnemata.observability.metrics import Metrics
 
 log = get_logger("embedding")
 
-# About four seconds of a core: longer calls would hold up closing, and small writes behind large ones.
+# About three seconds of a core: longer calls would hold up closing, and small writes behind large ones.
 CHARACTERS_PER_CALL = 65_536
 
 

@@ -72,7 +72,7 @@ def _session(model: bytes, *, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # What goes beyond the basics makes one operator of a sum and its norm, which takes six times as long.
+    # What goes beyond the basics makes one operator of a sum and its norm, which is slower than the two.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3
     # A pattern is kept for every shape that was seen, and the shapes here are many.
