@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import count, starmap
+from itertools import starmap
 from operator import neg
 from typing import NamedTuple, TypeAlias, overload
 from uuid import UUID
@@ -55,7 +54,7 @@ class Fused(NamedTuple):
 
     memory_id: MemoryId
     score: float
-    places: tuple[Place, ...] = ()
+    places: Sequence[Place] = ()
     personal: Personal | None = None
 
     @property
@@ -101,17 +100,40 @@ class Ranking(Sequence[Fused]):
         return starmap(self._hit, self._costs)
 
     def _hit(self, cost: float, number: int) -> Fused:
-        places = tuple(
-            (leg, ranks[number], found.scores[ranks[number] - 1])
-            for (leg, found), ranks in zip(self._legs.items(), self._ranks, strict=True)
-            if number in ranks
-        )
-        return Fused(MemoryId(UUID(int=number)), -cost, places)
+        return Fused(MemoryId(UUID(int=number)), -cost, _Places(self._legs, number))
 
-    @cached_property
-    def _ranks(self) -> list[dict[int, int]]:
-        """For each leg, the rank of each of its candidates."""
-        return [dict(zip(found.numbers, count(1))) for found in self._legs.values()]
+
+class _Places(Sequence[Place]):
+    """Where the legs have one memory. Looked for when it is asked for, which an explanation does and a search does not."""
+
+    __slots__ = ("_legs", "_number")
+
+    def __init__(self, legs: Mapping[Leg, Found], number: int) -> None:
+        self._legs = legs
+        self._number = number
+
+    def __len__(self) -> int:
+        return len(self._found())
+
+    @overload
+    def __getitem__(self, place: int) -> Place: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Place]: ...
+    def __getitem__(self, place: int | slice) -> Place | Sequence[Place]:
+        return self._found()[place]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._found() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._number)
+
+    def _found(self) -> tuple[Place, ...]:
+        ranked = ((leg, found) for leg, found in self._legs.items() if self._number in found.numbers)
+        return tuple(
+            (leg, (place := found.numbers.index(self._number)) + 1, found.scores[place])
+            for leg, found in ranked
+        )
 
 
 def fuse(lexical: Sequence[Candidate], vector: Sequence[Candidate], fusion: Fusion) -> Ranking:
@@ -142,13 +164,13 @@ def _parts(fusion: Fusion, scores: list[float], *, weight: float, alone: bool) -
         return [weight / (fusion.k + rank) for rank in range(1, len(scores) + 1)]
     if alone:
         return scores
-    return [weight * share for share in _shares(scores)]
+    return _shares(scores, weight)
 
 
-def _shares(scores: Sequence[float]) -> list[float]:
-    """Each score as a share of the way from the floor to the best."""
-    best, least = max(scores), min(scores)
+def _shares(scores: list[float], weight: float) -> list[float]:
+    """Each score, best first, as a share of the way from the floor to the best, times the weight."""
+    best, least = scores[0], scores[-1]
     # Negated distances have no zero to stand on: there the poorest candidate is the floor.
     floor = 0.0 if best > 0.0 else least
     span = best - floor
-    return [(score - floor) / span if span > 0.0 else 1.0 for score in scores]
+    return [weight * ((score - floor) / span) if span > 0.0 else weight for score in scores]

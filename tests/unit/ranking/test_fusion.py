@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mnemata.domain.ids import MemoryId
-from mnemata.domain.query import Candidate, Explanation
+from mnemata.domain.query import Candidate, Explanation, Leg
 from mnemata.ranking.defaults import DEPTH, FUSION
 from mnemata.ranking.fusion import Convex, Fused, ReciprocalRank, fuse, unranked
 
@@ -98,6 +98,18 @@ def test_ranking_is_read_by_place_by_page_and_in_order():
     assert [ranked[0], ranked[1], ranked[2]] == ranked[:] == list(ranked)
     assert order(ranked[1:]) == order(ranked)[1:]
     assert ranked[-1] in ranked
+
+
+def test_places_of_a_hit_read_like_a_tuple_of_them():
+    ranked = fuse(leg(m1=8.0), leg(m1=0.8, m2=0.4), HALF)
+    best, other = ranked[0].places, ranked[1].places
+
+    assert best == ((Leg.LEXICAL, 1, 8.0), (Leg.VECTOR, 1, 0.8))
+    assert (len(best), best[1], best[1:]) == (2, (Leg.VECTOR, 1, 0.8), ((Leg.VECTOR, 1, 0.8),))
+    assert tuple(other) == ((Leg.VECTOR, 2, 0.4),)
+    assert best != other
+    assert best != 5
+    assert {ranked[0], ranked[1], *ranked} == set(ranked)
 
 
 def test_unranked_memory_has_no_score_and_no_place():

@@ -22,17 +22,24 @@ from mnemata.index.local.conditions import all_of, any_of, compiled, starting_wi
 from mnemata.index.local.document import IndexedMemory
 from mnemata.index.local.fresh import FreshView, satisfies
 from mnemata.index.local.main_segment import Cost, MainSegment
-from mnemata.index.local.words import AnalysedWords, Constraints, ScoredTerm
+from mnemata.index.local.words import AnalysedWords, Constraints, ScoredTerm, scored_terms
 from mnemata.index.weights import CONTENT, FIELD_WEIGHTS, MAX_PREFIX_TERMS, MAX_TERMS
+
+_WORDS_KEPT = 1_024
+"""Words whose terms a view remembers: some 1.5 KB each."""
 
 
 class FoundTerm(NamedTuple):
-    """A term that some memory has: how many in the main segment, and which fresh ones."""
+    """A term that some memory has: how many in the main segment, and which fresh ones.
+
+    `weight`: its field's, times its idf over everything; `query`: finds and scores it in the main segment.
+    """
 
     term: ScoredTerm
     in_main: int
-    query: Query
     fresh: Sequence[IndexedMemory]
+    weight: float
+    query: Query
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +102,26 @@ class LexicalView:
         return frozenset(found)
 
     def _found_terms(self, words: AnalysedWords) -> list[FoundTerm]:
-        groups = [self._found(group) for group in (*words.groups, *self._prefixed(words.constraints))]
+        groups = [self._of_word(token, count) for token, count in words.counts]
+        groups += [self._found(group) for group in self._prefixed(words.constraints)]
         groups = [group for group in groups if group]
         if len(groups) > MAX_TERMS:
             groups = nsmallest(MAX_TERMS, groups, key=_commonness)
         return [found for group in groups for found in group]
+
+    def _of_word(self, token: str, count: int) -> list[FoundTerm]:
+        """Remembered: words come again, and a view never changes."""
+        known = self._words.get((token, count))
+        if known is None:
+            known = self._found(scored_terms(token, count))
+            if len(self._words) >= _WORDS_KEPT:
+                self._words.clear()
+            self._words[token, count] = known
+        return known
+
+    @cached_property
+    def _words(self) -> dict[tuple[str, int], list[FoundTerm]]:
+        return {}
 
     def _found(self, group: Sequence[ScoredTerm]) -> list[FoundTerm]:
         found: list[FoundTerm] = []
@@ -107,7 +129,10 @@ class LexicalView:
             in_main, query = self.main.term(term.field, term.token)
             fresh = tuple(self._fresh_having(term)) if self.fresh else ()
             if in_main or fresh:
-                found.append(FoundTerm(term=term, in_main=in_main, query=query, fresh=fresh))
+                weight = term.weight * bm25.idf(self.documents, in_main + len(fresh))
+                theirs = bm25.idf(self.main.counted, in_main)
+                boosted = Query.boost_query(query, weight / theirs)
+                found.append(FoundTerm(term, in_main, fresh, weight, boosted))
         return found
 
     def _prefixed(self, constraints: Constraints) -> Iterator[tuple[ScoredTerm, ...]]:
@@ -138,7 +163,7 @@ class LexicalView:
         *,
         count: bool,
     ) -> tuple[list[Cost], int]:
-        scoring = [self._main_query(found) for found in terms if found.in_main]
+        scoring = [found.query for found in terms if found.in_main]
         if not scoring and not constraints.required:
             return [], 0
         query = self._narrowed(any_of(scoring) if scoring else None, condition, constraints)
@@ -149,10 +174,6 @@ class LexicalView:
         if count:
             total -= self._hidden_among(query)
         return [hit for hit in hits if hit[1] not in self.hidden], total
-
-    def _main_query(self, found: FoundTerm) -> Query:
-        theirs = bm25.idf(self.main.counted, found.in_main)
-        return Query.boost_query(found.query, found.term.weight * self._idf(found) / theirs)
 
     def _narrowed(self, scoring: Query | None, condition: Filter, constraints: Constraints) -> Query:
         schema = self.main.schema
@@ -188,9 +209,8 @@ class LexicalView:
         if constraints.required:
             candidates = {memory.key: memory for memory in self.fresh}
         for found in terms:
-            weight = found.term.weight * self._idf(found)
             for memory in found.fresh:
-                scores[memory.key] += self._score(memory, found.term, weight)
+                scores[memory.key] += self._score(memory, found.term, found.weight)
                 candidates[memory.key] = memory
         kept = (memory for memory in candidates.values() if satisfies(memory, condition, constraints))
         return [(-scores[memory.key], memory.key) for memory in kept]
@@ -198,9 +218,6 @@ class LexicalView:
     def _score(self, memory: IndexedMemory, term: ScoredTerm, weight: float) -> float:
         norm = bm25.length_norm(memory.lengths[term.field], self.average_lengths[term.field])
         return bm25.score(weight=weight, frequency=memory.frequencies[term.field][term.token], norm=norm)
-
-    def _idf(self, found: FoundTerm) -> float:
-        return bm25.idf(self.documents, found.in_main + len(found.fresh))
 
     @cached_property
     def average_lengths(self) -> dict[str, float]:

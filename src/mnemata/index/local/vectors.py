@@ -23,7 +23,14 @@ from mnemata.domain.vector import Metric, Space
 from mnemata.index.local.column_filter import select
 from mnemata.index.local.graph import BuildGivenUp, Halted
 from mnemata.index.local.vector_files import FORMAT, read_manifest, remove_others, write_manifest
-from mnemata.index.local.vector_generation import Files, Generation, Unsaved, numbers_of, prefix, prepared
+from mnemata.index.local.vector_generation import (
+    Files,
+    Generation,
+    Unsaved,
+    asked,
+    numbers_of,
+    prefix,
+)
 from mnemata.index.local.vector_options import VectorOptions
 from mnemata.index.local.vector_rows import Query, scores_at
 from mnemata.index.local.vector_search import Live, Searcher, slots_of
@@ -246,10 +253,9 @@ class VectorLeg:
             raise SpaceMismatch(expected=self._space.name, actual=action.vector.space.name)
 
     def _query(self, vector: Vector) -> Query:
-        query = np.ascontiguousarray(vector, np.float32).reshape(1, -1)
-        if query.shape[1] != self._space.dimensions:
-            raise SpaceMismatch(expected=self._space.name, actual=f"{query.shape[1]} dimensions")
-        return prepared(query, self._metric)
+        if vector.size != self._space.dimensions:
+            raise SpaceMismatch(expected=self._space.name, actual=f"{vector.size} dimensions")
+        return asked(vector, self._metric)
 
     def _index(self, halted: Halted) -> bool:
         """Build or extend the graph or lists while searches use the old ones."""

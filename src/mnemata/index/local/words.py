@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from mnemata.domain.query import Words
@@ -40,16 +41,24 @@ class Constraints:
         return self.required or bool(self.excluded)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnalysedWords:
-    """`groups` holds, for each distinct word of the query, the terms that it scores by, field by field."""
+_UNCONSTRAINED = Constraints()
 
-    groups: tuple[tuple[ScoredTerm, ...], ...]
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysedWords:
+    """`counts`: each distinct word of the query that scores, and how often the query says it."""
+
+    counts: tuple[tuple[str, int], ...]
     constraints: Constraints
 
     @property
     def empty(self) -> bool:
-        return not self.groups and not self.constraints.required
+        return not self.counts and not self.constraints.required
+
+    @cached_property
+    def groups(self) -> tuple[tuple[ScoredTerm, ...], ...]:
+        """For each distinct word the terms that it scores by, field by field."""
+        return tuple(scored_terms(token, count) for token, count in self.counts)
 
 
 def analysed_words(words: Words) -> AnalysedWords:
@@ -58,16 +67,11 @@ def analysed_words(words: Words) -> AnalysedWords:
     The words of a phrase score like free words, besides being required.
     """
     text = " ".join((words.text, *words.phrases))
-    return AnalysedWords(groups=_groups(text), constraints=_constraints(words))
+    return AnalysedWords(counts=_counts(text), constraints=_constraints(words))
 
 
-def _groups(text: str) -> tuple[tuple[ScoredTerm, ...], ...]:
-    counts = Counter(plain_tokens(text)[:MAX_QUERY_WORDS])
-    telling = {token: count for token, count in counts.items() if token not in ENGLISH} or counts
-    return tuple(_terms(token, count) for token, count in telling.items())
-
-
-def _terms(token: str, count: int) -> tuple[ScoredTerm, ...]:
+def scored_terms(token: str, count: int) -> tuple[ScoredTerm, ...]:
+    """The terms that a word scores by which the query says `count` times, field by field."""
     stem = next(iter(stemmed_tokens(token)), None)
     forms = {field: stem if field in STEMMED_FIELDS else token for field in TEXT_FIELDS}
     return tuple(
@@ -77,7 +81,16 @@ def _terms(token: str, count: int) -> tuple[ScoredTerm, ...]:
     )
 
 
+def _counts(text: str) -> tuple[tuple[str, int], ...]:
+    counts = Counter(plain_tokens(text)[:MAX_QUERY_WORDS])
+    return tuple((token, count) for token, count in counts.items() if token not in ENGLISH) or tuple(
+        counts.items()
+    )
+
+
 def _constraints(words: Words) -> Constraints:
+    if not (words.phrases or words.prefixes or words.excluded):
+        return _UNCONSTRAINED
     phrases = [tuple(plain_tokens(phrase)) for phrase in words.phrases]
     excluded = [tuple(plain_tokens(phrase)) for phrase in words.excluded]
     prefixes: list[str] = []
