@@ -126,6 +126,68 @@ class IndexSettings(Section):
     )
 
 
+class SearchSettings(Section):
+    kind: Literal["local", "elasticsearch", "opensearch"] = Field(
+        default="local",
+        description="Where memories are searched: in this process, or in a cluster of Elasticsearch 8 or OpenSearch 2.",
+    )
+    url: str | None = Field(
+        default=None, description="The cluster's nodes by URL, several with commas between them."
+    )
+    user: str | None = Field(default=None, description="The user of the cluster; needs `password`.")
+    password: SecretStr | None = Field(default=None, description="That user's password.")
+    api_key: SecretStr | None = Field(
+        default=None, description="An API key of the cluster, encoded; it wins over user and password."
+    )
+    ca_file: Path | None = Field(
+        default=None, description="The authority that signed the nodes' certificates; absent: the machine's."
+    )
+    verify: bool = Field(default=True, description="Whether the nodes' certificates are checked.")
+    connections: int = Field(default=10, ge=1, le=1_000, description="Connections to each node, at most.")
+    search_timeout_s: float = Field(
+        default=5.0, gt=0, description="Longest search in the cluster, in seconds; then the store answers."
+    )
+    write_timeout_s: float = Field(
+        default=30.0, gt=0, description="Longest write to the cluster, in seconds."
+    )
+    index: str = Field(
+        default="mnemata",
+        pattern=r"^[a-z][a-z0-9_]{0,63}$",
+        description="The alias of the index, and the beginning of its indices' names.",
+    )
+    shards: int = Field(
+        default=4,
+        ge=1,
+        le=1_024,
+        description="Shards of a new index; a tenant's memories are in one of them.",
+    )
+    replicas: int | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="Copies beside each shard of a new index; absent: one where there is a second node.",
+    )
+    candidates: int = Field(
+        default=500,
+        ge=10,
+        le=10_000,
+        description="Vectors that the graph gives at least; what a filter leaves fewer of is compared one by one.",
+    )
+    own_indices: str = Field(
+        default="",
+        description="Tenants that get an index of their own when one is created, with commas between them.",
+    )
+    synonyms_file: Path | None = Field(
+        default=None,
+        description="Synonyms in Solr's format for a new index, used at search where the cluster can.",
+    )
+    keep_old_s: float = Field(
+        default=86_400.0,
+        ge=0,
+        description="How long an index that was replaced is kept, in seconds (one day).",
+    )
+
+
 class PersonalizationSettings(Section):
     timeout_s: float = Field(
         default=0.5,
@@ -202,6 +264,7 @@ class Settings(Section):
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
     embedding: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
     index: IndexSettings = Field(default_factory=IndexSettings)
+    search: SearchSettings = Field(default_factory=SearchSettings)
     personalization: PersonalizationSettings = Field(default_factory=PersonalizationSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
@@ -240,6 +303,11 @@ def load(
             reason=f"The setting '{name}' is wrong: {first['msg']}",
             remedy="See `mnemata settings` for what it takes",
         ) from error
+    if settings.search.kind != "local" and not settings.search.url:
+        raise ConfigurationError(
+            reason=f"Searching in {settings.search.kind} needs to know where it is",
+            remedy="Set MNEMATA_SEARCH__URL, e.g. http://127.0.0.1:9200",
+        )
     if settings.auth.required is False and not settings.on_loopback:
         raise ConfigurationError(
             reason=f"Listening on {settings.http.host} without required API keys would let anybody in",

@@ -34,9 +34,15 @@ def _rows(settings: Settings, facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("data", f"{settings.data_dir} ({_memories(facts)})"),
         ("store", f"PostgreSQL {store['server_version']}, {database}"),
         ("model", _model(embedding)),
-        ("index", f"local, {facts['index']['documents']:,} documents"),
+        ("index", f"{settings.search.kind}, {_indexed(facts['index'])}"),
         ("keys", _keys(settings)),
     ]
+
+
+def _indexed(index: dict[str, Any]) -> str:
+    if "unavailable" in index:
+        return "not there yet: searches are answered from the store"
+    return f"{index['documents']:,} documents"
 
 
 def _memories(facts: dict[str, Any]) -> str:

@@ -113,9 +113,15 @@ def status_checks(report: dict[str, Any]) -> Iterator[Check]:
             yield _part_failure(name, state)
     if "feed" in report:
         yield _feed_check(report["feed"])
-        index = report["index"]
-        documents, size = people.amount(index["documents"], "memory"), people.size(index["bytes_on_disk"])
-        yield Check(name="indexed", says=f"{documents}, {size} on disk")
+        yield _index_check(report["index"])
+
+
+def _index_check(index: dict[str, Any]) -> Check:
+    if "unavailable" in index:
+        remedy = "See that the search cluster runs and that MNEMATA_SEARCH__URL names it"
+        return Check(name="indexed", state=State.WARN, says=f"{index['unavailable']}", remedy=remedy)
+    documents, size = people.amount(index["documents"], "memory"), people.size(index["bytes_on_disk"])
+    return Check(name="indexed", says=f"{documents}, {size} on disk")
 
 
 def _well(name: str, state: str, report: dict[str, Any]) -> str:

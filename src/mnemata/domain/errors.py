@@ -231,6 +231,12 @@ class IndexUnavailable(Unavailable):
     code = "index_unavailable"
 
 
+class IndexMoved(IndexUnavailable):
+    """Another index than the one that was opened is live now, or none: open it again. Facts as Unavailable."""
+
+    code = "index_moved"
+
+
 class IndexRefused(MnemataError):
     """The search index does not take a document or a request, and would not take it again. Facts: status, reason."""
 

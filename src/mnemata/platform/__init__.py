@@ -6,7 +6,6 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
-from mnemata.domain.change import Position
 from mnemata.domain.clock import Clock, SystemClock
 from mnemata.domain.ids import IdFactory, Uuid7Factory
 from mnemata.domain.vector import Space
@@ -15,7 +14,7 @@ from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.platform.backups import backup_to
 from mnemata.platform.crew import indexer_of, start_workers
-from mnemata.platform.index import IndexOpening
+from mnemata.platform.index import index_opening
 from mnemata.platform.model import chosen_embedder, open_batcher
 from mnemata.platform.parts import Parts
 from mnemata.platform.store import Store, hold_folder, open_store, open_store_in
@@ -69,10 +68,10 @@ class Platform:
             metrics = Metrics()
             clock = clock or SystemClock()
             chosen = embedder or chosen_embedder(settings)
-            parts, position = await _open_parts(
+            parts = await _open_parts(
                 settings, chosen, stack, metrics=metrics, clock=clock, ids=ids or Uuid7Factory()
             )
-            services = _start(parts, stack, position=position)
+            services = _start(parts, stack)
             log.info("platform_open", took_ms=round((time.perf_counter() - started) * 1_000))
             return cls(parts, services, stack.pop_all())
 
@@ -89,18 +88,19 @@ async def _open_parts(
     metrics: Metrics,
     clock: Clock,
     ids: IdFactory,
-) -> tuple[Parts, Position]:
-    """What the platform is wired from, and where in the feed its index goes on."""
+) -> Parts:
+    """What the platform is wired from."""
     space = WORDS_ONLY if embedder is None else embedder.space
     folder = await hold_folder(settings, stack)
-    opening = IndexOpening(settings, folder.index, stack, space=space)
+    opening = index_opening(settings, folder.index, stack, space=space, clock=clock)
     store = await open_store_in(folder, settings, stack, metrics=metrics, clock=clock)
     batcher = await open_batcher(settings, embedder, stack, metrics)
-    index, position = await opening.on(store, stack)
-    parts = Parts(
+    index, resume = await opening.on(store, stack)
+    return Parts(
         settings=settings,
         store=store,
         index=index,
+        resume=resume,
         batcher=batcher,
         space=space,
         barrier=IndexBarrier(),
@@ -111,10 +111,9 @@ async def _open_parts(
         clock=clock,
         ids=ids,
     )
-    return parts, position
 
 
-def _start(parts: Parts, stack: AsyncExitStack, *, position: Position) -> Services:
+def _start(parts: Parts, stack: AsyncExitStack) -> Services:
     """The use cases, with the workers running behind them until the stack is closed."""
     database = parts.store.database
     vectors = VectorSource(
@@ -125,5 +124,5 @@ def _start(parts: Parts, stack: AsyncExitStack, *, position: Position) -> Servic
     back_up = backup_to(parts.settings, parts.store, parts.clock)
     tasks = Tasks()
     stack.push_async_callback(tasks.stop)
-    start_workers(tasks, parts, indexer, vectors, back_up, position=position)
+    start_workers(tasks, parts, indexer, vectors, back_up)
     return wire(parts, rebuilder, back_up)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from mnemata.domain.change import Position
+import asyncio
+
+from mnemata.domain.errors import IndexUnavailable
+from mnemata.observability.logging import get_logger
 from mnemata.platform.backups import BackUp, scheduled
 from mnemata.platform.model import warm
 from mnemata.platform.parts import Parts
@@ -15,6 +18,10 @@ from mnemata.workers.sweeper import Sweeper
 from mnemata.workers.tasks import Tasks
 from mnemata.workers.vectors import VectorSource
 from mnemata.workers.watch import Watch
+
+log = get_logger("platform")
+
+_OPEN_AGAIN_AFTER_S = 1.0
 
 
 def indexer_of(parts: Parts, vectors: VectorSource) -> Indexer:
@@ -39,14 +46,12 @@ def start_workers(
     indexer: Indexer,
     vectors: VectorSource,
     back_up: BackUp,
-    *,
-    position: Position,
 ) -> None:
-    """Start everything that must run, the indexer from `position`."""
+    """Start everything that must run."""
     database, batcher = parts.store.database, parts.batcher
     if parts.store.embedded is not None:
         tasks.start("supervise_postgres", parts.store.embedded.supervise)
-    tasks.start("indexer", lambda: indexer.run(position))
+    tasks.start("indexer", lambda: _index(parts, indexer))
     tasks.start("listen", lambda: _listen(database, parts.barrier))
     tasks.start("watch", _watch(parts).run)
     tasks.start("sweeper", _sweeper(parts).run)
@@ -73,6 +78,16 @@ def _sweeper(parts: Parts) -> Sweeper:
         interval_s=retention.sweep_interval_s,
         purge_after_s=retention.purge_after_s,
     )
+
+
+async def _index(parts: Parts, indexer: Indexer) -> None:
+    """Follow the feed from where the index is, as soon as the index can be reached."""
+    while True:
+        try:
+            await indexer.run(await parts.resume())
+        except IndexUnavailable as error:
+            log.warning("index_not_open", code=error.code, reason=error.facts["reason"])
+            await asyncio.sleep(_OPEN_AGAIN_AFTER_S)
 
 
 async def _listen(database: Database, barrier: IndexBarrier) -> None:

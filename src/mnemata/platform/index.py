@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mnemata.domain.change import Position
+from mnemata.domain.clock import Clock
 from mnemata.domain.errors import MnemataError
 from mnemata.domain.vector import Space
+from mnemata.index.protocol import SearchIndex
 from mnemata.observability.logging import get_logger
 from mnemata.platform.store import Store
 from mnemata.settings import Settings
@@ -21,7 +24,30 @@ if TYPE_CHECKING:
 log = get_logger("platform")
 
 
-class IndexOpening:
+Resume = Callable[[], Awaitable[Position]]
+"""Gives the position to follow the feed from. Raises IndexUnavailable while the index is out of reach."""
+
+
+class IndexOpening(Protocol):
+    """An index on its way."""
+
+    async def on(self, store: Store, stack: AsyncExitStack) -> tuple[SearchIndex, Resume]:
+        """The index, closed with the stack, and what gives where in the feed it goes on."""
+        ...
+
+
+def index_opening(
+    settings: Settings, root: Path, stack: AsyncExitStack, *, space: Space, clock: Clock
+) -> IndexOpening:
+    """The index that the settings name. A local one begins to open at once."""
+    if settings.search.kind == "local":
+        return LocalOpening(settings, root, stack, space=space)
+    from mnemata.platform.cluster import ClusterOpening
+
+    return ClusterOpening(settings, space=space, clock=clock)
+
+
+class LocalOpening:
     """An index that opens while the store does, on the epoch of which it was built: that of the store, nearly always.
 
     The caller holds the data folder's lock.
@@ -32,23 +58,18 @@ class IndexOpening:
         self._early = asyncio.create_task(self._open_early())
         stack.push_async_callback(self._abandon)
 
-    async def on(self, store: Store, stack: AsyncExitStack) -> tuple[LocalIndex, Position]:
-        """The index, closed with the stack, and where in the feed it goes on.
+    async def on(self, store: Store, stack: AsyncExitStack) -> tuple[SearchIndex, Resume]:
+        """The index, closed with the stack, and what gives where in the feed it goes on.
 
         An index that has seen more than the store holds was built on data that is gone (an older copy was put back): the
         store begins a new epoch, so that nothing trusts what was derived before.
         """
-        index, position = await self._opened_on(await _epoch(store))
-        async with store.database.platform() as transaction:
-            known = await transaction.feed.knows(position)
-            if not known:
-                await transaction.feed.new_epoch()
-        if not known:
-            log.warning("store_is_older_than_index", position=str(position))
+        index, position = await self._opened_on(await epoch_of(store))
+        if not await known_or_begun_anew(store, position):
             await index.close()
-            index, position = await self._open(await _epoch(store))
+            index, position = await self._open(await epoch_of(store))
         stack.push_async_callback(index.close)
-        return index, position
+        return index, _resolved(position)
 
     async def _opened_on(self, epoch: str) -> tuple[LocalIndex, Position]:
         early = await self._early
@@ -86,9 +107,27 @@ def _last_epoch(root: Path) -> str | None:
     return last_epoch(root)
 
 
-async def _epoch(store: Store) -> str:
+async def epoch_of(store: Store) -> str:
     async with store.database.platform() as transaction:
         return await transaction.feed.epoch()
+
+
+async def known_or_begun_anew(store: Store, position: Position) -> bool:
+    """Whether the store's history has the position; where it has not, a new epoch was begun."""
+    async with store.database.platform() as transaction:
+        known = await transaction.feed.knows(position)
+        if not known:
+            await transaction.feed.new_epoch()
+    if not known:
+        log.warning("store_is_older_than_index", position=str(position))
+    return known
+
+
+def _resolved(position: Position) -> Resume:
+    async def resume() -> Position:
+        return position
+
+    return resume
 
 
 def _index_options(settings: Settings) -> LocalOptions:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from mnemata.domain.change import Position
 from mnemata.domain.clock import Clock
 from mnemata.domain.ids import IdFactory
 from mnemata.domain.vector import Space
 from mnemata.embedding.batcher import Batcher
+from mnemata.index.protocol import SearchIndex
 from mnemata.observability.metrics import Metrics
 from mnemata.platform.store import Store
 from mnemata.services.barrier import IndexBarrier
@@ -17,18 +19,19 @@ from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.settings import Settings
 
-if TYPE_CHECKING:
-    # Its libraries are loaded while PostgreSQL starts: see platform.index.
-    from mnemata.index.local.engine import LocalIndex
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """Opened, and not yet wired. `space`: the one in use; `index_ready`: set once the index has caught up."""
+    """Opened, and not yet wired. `space`: the one in use; `index_ready`: set once the index has caught up.
+
+    `resume`: opens the index where that is still to be done, and gives the position in the feed to go on from; raises
+    IndexUnavailable while it cannot.
+    """
 
     settings: Settings
     store: Store
-    index: LocalIndex
+    index: SearchIndex
+    resume: Callable[[], Awaitable[Position]]
     batcher: Batcher | None
     space: Space
     barrier: IndexBarrier

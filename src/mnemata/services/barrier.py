@@ -55,6 +55,11 @@ class IndexBarrier:
             return False
         return True
 
+    def start_from(self, position: Position) -> None:
+        """Take up the feed here, also where that is behind what searches saw before: another index is live."""
+        self._position = position
+        self.advance(position)
+
     def advance(self, position: Position) -> None:
         """Announce that searches see everything up to the position."""
         self._position = max(self._position, position)

@@ -129,7 +129,11 @@ class Recall:
         own = Field(name="id")
         others = both(condition, Not(item=AnyOf(field=own, values=(str(memory_id),))))
         query = Query(text="", words=Words(), filter=others, mode=Mode.VECTOR, limit=limit)
-        vector = (await self._index.vectors(scope.tenant, [memory_id])).get(memory_id)
+        try:
+            vector = (await self._index.vectors(scope.tenant, [memory_id])).get(memory_id)
+        except IndexUnavailable as error:
+            log.warning("index_unavailable", code=error.code)
+            vector = None
         if vector is None:
             answer = Answer(
                 search_id=str(self._ids.new()), hits=(), total=0, degraded=("vector",), took_ms=stages.total()
@@ -253,7 +257,12 @@ class Recall:
         self, scope: Scope, query: Query, ranked: Sequence[Fused], stages: _Stages
     ) -> Sequence[Fused]:
         since = time.perf_counter()
-        vectors = await self._index.vectors(scope.tenant, [fused.memory_id for fused in ranked[:DEPTH]])
+        try:
+            vectors = await self._index.vectors(scope.tenant, [fused.memory_id for fused in ranked[:DEPTH]])
+        except IndexUnavailable as error:
+            # The hits came from the store, which says so: they stay in its order.
+            log.warning("index_unavailable", code=error.code)
+            return ranked
         diverse = diversify(ranked, vectors, diversity=query.diversity)
         stages.lap("diversify", since)
         return diverse

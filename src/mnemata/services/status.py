@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from mnemata import __version__
 from mnemata.domain.clock import Clock
-from mnemata.domain.errors import MnemataError
+from mnemata.domain.errors import IndexUnavailable, MnemataError
 from mnemata.domain.filter import EVERYTHING
 from mnemata.domain.memory import JsonValue
 from mnemata.domain.scope import Role, Scope
@@ -79,7 +79,7 @@ class StatusService:
             set_aside = await transaction.poison.all(limit=_POISON_SHOWN)
             total = await transaction.poison.count()
             stored = await transaction.statistics()
-        statistics = await self._index.statistics()
+            epoch = await transaction.feed.epoch()
         poison: list[JsonValue] = [
             {
                 "position": str(entry.change.position),
@@ -98,20 +98,28 @@ class StatusService:
                 "tenants": stored.tenants,
             },
             "feed": {
-                "epoch": statistics.epoch,
+                "epoch": epoch,
                 "indexed_up_to": str(self._barrier.position),
                 "changes_waiting": lag.changes,
                 "set_aside": {"count": total, "newest": poison},
             },
-            "index": {
-                "documents": statistics.documents,
-                "vectors": statistics.vectors,
-                "deleted": statistics.deleted,
-                "segments": statistics.segments,
-                "bytes_on_disk": statistics.bytes_on_disk,
-                "durable_up_to": str(statistics.durable_position),
-                **dict(statistics.details),
-            },
+            "index": await self._index_figures(),
+        }
+
+    async def _index_figures(self) -> dict[str, JsonValue]:
+        """What the index holds; why that is not known, where it does not answer."""
+        try:
+            statistics = await self._index.statistics()
+        except IndexUnavailable as error:
+            return {"unavailable": str(error.facts["reason"])}
+        return {
+            "documents": statistics.documents,
+            "vectors": statistics.vectors,
+            "deleted": statistics.deleted,
+            "segments": statistics.segments,
+            "bytes_on_disk": statistics.bytes_on_disk,
+            "durable_up_to": str(statistics.durable_position),
+            **dict(statistics.details),
         }
 
     async def _store_state(self) -> str:

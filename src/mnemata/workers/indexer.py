@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mnemata.domain.change import Change, Position
 from mnemata.domain.clock import Clock
-from mnemata.domain.errors import Kind, MnemataError
+from mnemata.domain.errors import IndexMoved, Kind, MnemataError
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.memory import Memory, Operation
 from mnemata.domain.query import Neighbours
@@ -77,12 +77,16 @@ class Indexer:
         """Held while a batch is applied: who switches the index waits for it."""
 
     async def run(self, position: Position) -> None:
-        """Follow the feed from the position until cancelled."""
-        self._barrier.advance(position)
+        """Follow the feed from the position until cancelled. Raises IndexMoved where the index must be opened again."""
+        self._barrier.start_from(position)
         while True:
             try:
                 busy = await self.step()
                 self._failures = 0
+            except IndexMoved:
+                # What is live now may be anywhere in the feed: until it has caught up, the store answers.
+                self.caught_up.clear()
+                raise
             except MnemataError as error:
                 await self._back_off(error)
                 continue

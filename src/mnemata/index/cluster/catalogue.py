@@ -38,20 +38,31 @@ class Catalogue:
         Any number of processes may ask at once: one of them makes it.
         """
         for _ in range(_TRIES):
-            current, fits = await self._current(identity)
-            if current is not None and fits:
+            current = await self.current(identity)
+            if current is not None:
                 return current
             made = await self._made(identity, await self._next_number())
             if made is None:
                 await asyncio.sleep(_WAIT_S)
                 continue
-            current, fits = await self._current(identity)
-            if current is None or not fits:
+            if await self.current(identity) is None:
                 await self.switch(made)
                 return made
             # Another process was quicker.
             await self.drop(made)
         raise unavailable("another process makes an index and does not end")
+
+    async def current(self, identity: Identity) -> Generation | None:
+        """The live generation; None where there is none, or one that was built for something else."""
+        for name, described in (await self._aliased()).items():
+            if self._options.name in described["aliases"]:
+                meta = _meta(described)
+                if meta.items() >= identity.meta().items():
+                    return Generation.read(self._options.name, name, meta)
+                log.warning(
+                    "index_does_not_fit", index=name, reason="built for another epoch, space or format"
+                )
+        return None
 
     async def new(self, identity: Identity) -> Generation:
         """An empty generation beside the live one."""
@@ -87,19 +98,6 @@ class Catalogue:
             if not described["aliases"] and _last_used(described) < kept_since:
                 await self._connection.send("DELETE", f"/{name}", accept=(HTTPStatus.NOT_FOUND,))
                 log.info("old_index_deleted", index=name)
-
-    async def _current(self, identity: Identity) -> tuple[Generation | None, bool]:
-        for name, described in (await self._aliased()).items():
-            if self._options.name in described["aliases"]:
-                meta = _meta(described)
-                fits = meta.items() >= identity.meta().items()
-                if not fits:
-                    log.warning(
-                        "index_set_aside", index=name, reason="built for another epoch, space or format"
-                    )
-                    return None, False
-                return Generation.read(self._options.name, name, meta), True
-        return None, False
 
     async def _made(self, identity: Identity, number: int) -> Generation | None:
         """A generation of this number; None where another process makes it already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -9,13 +10,14 @@ from typing import Any, Protocol
 
 import orjson
 
-from mnemata.domain.errors import IndexRefused, IndexUnavailable, MnemataError
+from mnemata.domain.errors import IndexMoved, IndexRefused, IndexUnavailable, MnemataError
 
 JSON = "application/json"
 LINES = "application/x-ndjson"
 
 _WHAT = "the search cluster"
 _RETRY_AFTER_S = 2.0
+_AWAY_S = 1.0
 
 
 class Unreachable(Exception):
@@ -51,20 +53,31 @@ class Connection:
         self._driver = driver
         self.search_timeout_s = search_timeout_s
         self._write_timeout_s = write_timeout_s
+        self._away_until = 0.0
 
     async def send(
         self, method: str, target: str, body: Mapping[str, Any] | None = None, *, accept: Collection[int] = ()
     ) -> Reply:
         """The reply to a request with a JSON body; a status above 399 is given back where it is in `accept`."""
         data = None if body is None else orjson.dumps(body)
-        return await self._request(method, target, data, JSON, accept, self._write_timeout_s)
+        return await self._request(
+            method, target, data, content_type=JSON, accept=accept, timeout_s=self._write_timeout_s
+        )
 
     async def send_lines(
         self, target: str, lines: Sequence[bytes], *, accept: Collection[int] = (), searching: bool = False
     ) -> Reply:
         """The reply to a request of many JSON lines: `_bulk` or `_msearch`."""
         timeout_s = self.search_timeout_s if searching else self._write_timeout_s
-        return await self._request("POST", target, b"\n".join((*lines, b"")), LINES, accept, timeout_s)
+        return await self._request(
+            "POST",
+            target,
+            b"\n".join((*lines, b"")),
+            content_type=LINES,
+            accept=accept,
+            timeout_s=timeout_s,
+            searching=searching,
+        )
 
     async def close(self) -> None:
         await self._driver.close()
@@ -74,15 +87,21 @@ class Connection:
         method: str,
         target: str,
         body: bytes | None,
+        *,
         content_type: str,
         accept: Collection[int],
         timeout_s: float,
+        searching: bool = False,
     ) -> Reply:
+        if searching and time.monotonic() < self._away_until:
+            # A search does not wait for what did not answer another one a moment ago.
+            raise unavailable("it did not answer a moment ago")
         try:
             reply = await self._driver.request(
                 method, target, body=body, content_type=content_type, timeout_s=timeout_s
             )
         except Unreachable as error:
+            self._away_until = time.monotonic() + _AWAY_S
             raise unavailable(error.reason) from error
         if reply.status >= HTTPStatus.BAD_REQUEST and reply.status not in accept:
             raise of_status(reply.status, reply.body)
@@ -105,6 +124,10 @@ def of_status(status: int, body: Any) -> MnemataError:
 def search_failed(answer: Mapping[str, Any]) -> IndexUnavailable:
     """Our error for one search of several: whatever the reason, the answer can come from elsewhere."""
     return unavailable(f"a search failed with {answer.get('status')} ({reason_of(answer)})")
+
+
+def moved() -> IndexMoved:
+    return IndexMoved(what=_WHAT, reason="another index is the live one now", retry_after_s=_RETRY_AFTER_S)
 
 
 def unavailable(reason: str) -> IndexUnavailable:

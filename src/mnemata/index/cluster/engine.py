@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -22,7 +23,7 @@ from mnemata.index.cluster.answers import hits_of, legs_of, memory_ids, of_one_i
 from mnemata.index.cluster.bulk import BulkWriter, Item, deleting, writing
 from mnemata.index.cluster.catalogue import Catalogue
 from mnemata.index.cluster.conditions import within
-from mnemata.index.cluster.connection import search_failed, unavailable
+from mnemata.index.cluster.connection import moved, search_failed, unavailable
 from mnemata.index.cluster.dialect import Dialect, dialect_of
 from mnemata.index.cluster.document import document_id, document_of, rows_of
 from mnemata.index.cluster.drivers import connected
@@ -53,12 +54,12 @@ class ClusterIndex:
     """Implements `SearchIndex` on a cluster. `epoch` is the feed's: an index of another one is set aside at `open`."""
 
     def __init__(
-        self, kind: ClusterKind, *, epoch: str, space: Space, options: ClusterOptions, clock: Clock
+        self, kind: ClusterKind, *, epoch: str = "", space: Space, options: ClusterOptions, clock: Clock
     ) -> None:
         self._kind = kind
         self._options = options
         self._clock = clock
-        self._identity = Identity(epoch=epoch, space=space, metric=options.metric)
+        self.identity = Identity(epoch=epoch, space=space, metric=options.metric)
         self._dialect: Dialect = dialect_of(kind)
         self._connection = connected(kind, options.access)
         self._catalogue = Catalogue(self._connection, self._dialect, options, clock=clock)
@@ -72,21 +73,32 @@ class ClusterIndex:
         self._positions: Positions | None = None
         self._builder: QueryBuilder | None = None
         self._staged: ClusterIndex | None = None
-        self._live = False
+        self._live = self._stale = False
         self._lane = asyncio.Lock()
 
     @property
     def space(self) -> Space:
-        return self._identity.space
+        return self.identity.space
+
+    @property
+    def generation(self) -> Generation:
+        """The indices in use. Raises IndexUnavailable while it is not open."""
+        if self._generation is None:
+            raise unavailable("its index is not open")
+        return self._generation
 
     @property
     def partitions(self) -> int:
         return self._options.partitions if self._generation is None else self._generation.partitions
 
+    def expect(self, epoch: str) -> None:
+        """Say of which epoch the index must be, before it is opened."""
+        self.identity = replace(self.identity, epoch=epoch)
+
     async def open(self) -> tuple[Position, ...]:
         async with self._lane:
-            await self._use(await self._catalogue.live(self._identity))
-            self._live = True
+            await self._use(await self._catalogue.live(self.identity))
+            self._live, self._stale = True, False
             # What another process wrote, and ended before it was shown.
             await self._show()
             await self._catalogue.sweep()
@@ -96,14 +108,17 @@ class ClusterIndex:
         self, actions: Sequence[Action], *, position: Position, partition: int | None = None, ticket: int = 0
     ) -> None:
         self._check(actions)
+        if self._live and self._stale:
+            raise moved()
         items = self._items(actions, ticket)
         try:
             await self._writer.write(items)
             if items:
                 await self._show()
             await self._opened_positions().advance(partition, position)
-        except IndexUnavailable:
-            await self._look_again()
+        except IndexUnavailable as error:
+            if await self._moved():
+                raise moved() from error
             raise
 
     async def flush(self) -> None:
@@ -120,7 +135,7 @@ class ClusterIndex:
         if not of_one_index(answers):
             # Another index was made the live one in between.
             answers = await self._ask(query.tenant, bodies)
-        return legs_of(answers, query, metric=self._identity.metric)
+        return legs_of(answers, query, metric=self.identity.metric)
 
     async def vectors(self, tenant: TenantId, ids: Sequence[MemoryId]) -> Mapping[MemoryId, Vector]:
         found: dict[MemoryId, Vector] = {}
@@ -145,10 +160,10 @@ class ClusterIndex:
             after = str(memory_ids(page[-1:])[0])
 
     async def statistics(self, tenant: TenantId | None = None) -> IndexStatistics:
-        generation, positions = self._opened(), self._opened_positions()
+        generation, positions = self.generation, self._opened_positions()
         await positions.refresh()
         return await statistics_of(
-            self._connection, generation, tenant, identity=self._identity, positions=positions.all
+            self._connection, generation, tenant, identity=self.identity, positions=positions.all
         )
 
     async def stage(self, *, space: Space | None = None) -> ClusterIndex:
@@ -156,12 +171,12 @@ class ClusterIndex:
         await self._drop_staged()
         staged = ClusterIndex(
             self._kind,
-            epoch=self._identity.epoch,
+            epoch=self.identity.epoch,
             space=space or self.space,
             options=self._options,
             clock=self._clock,
         )
-        await staged._use(await staged._catalogue.new(staged._identity))
+        await staged._use(await staged._catalogue.new(staged.identity))
         self._staged = staged
         return staged
 
@@ -169,9 +184,9 @@ class ClusterIndex:
         if not isinstance(staged, ClusterIndex) or staged is not self._staged:
             raise unavailable("that index was not staged here, or another one was staged after it")
         async with self._lane:
-            await self._catalogue.switch(staged._opened())
-            self._identity = staged._identity
-            await self._use(staged._opened())
+            await self._catalogue.switch(staged.generation)
+            self.identity = staged.identity
+            await self._use(staged.generation)
             self._staged = None
         await staged.close()
 
@@ -193,25 +208,27 @@ class ClusterIndex:
         )
         self._generation = generation
 
-    async def _look_again(self) -> None:
-        """After a failed write: another process may have made another index the live one."""
-        if not self._live:
-            return
+    async def _moved(self) -> bool:
+        """After a failed write: whether the index that was opened is the live one no more.
+
+        Nothing more is written then until it was opened again: what is live now may be anywhere in the feed.
+        """
+        if not self._live or self._generation is None:
+            return False
         try:
-            live = await self._catalogue.live(self._identity)
-            if self._generation is not None and live.name != self._generation.name:
-                await self._use(live)
-                log.warning("index_was_switched", index=live.name)
-        except IndexUnavailable as error:
-            log.warning("cluster_unavailable", code=error.code)
+            live = await self._catalogue.current(self.identity)
+        except IndexUnavailable:
+            return False
+        self._stale = live is None or live.name != self._generation.name
+        return self._stale
 
     async def _show(self) -> None:
         """Make what was written visible to searches: once for a batch, however many documents it has."""
-        indices = ",".join(self._opened().indices)
+        indices = ",".join(self.generation.indices)
         await self._connection.send("POST", f"/{indices}/_refresh")
 
     async def _ask(self, tenant: TenantId, bodies: Mapping[str, Body]) -> dict[str, Any]:
-        generation = self._opened()
+        generation = self.generation
         index = generation.index_of(tenant)
         if self._live:
             # The alias: another process may make another index the live one at any moment.
@@ -229,7 +246,7 @@ class ClusterIndex:
 
     def _items(self, actions: Sequence[Action], ticket: int) -> list[Item]:
         """One write for each memory: the last action on it counts."""
-        generation = self._opened()
+        generation = self.generation
         texts = texts_of(generation.analysis)
         items: dict[str, Item] = {}
         for action in actions:
@@ -255,13 +272,8 @@ class ClusterIndex:
     async def _drop_staged(self) -> None:
         staged, self._staged = self._staged, None
         if staged is not None:
-            await self._catalogue.drop(staged._opened())
+            await self._catalogue.drop(staged.generation)
             await staged.close()
-
-    def _opened(self) -> Generation:
-        if self._generation is None:
-            raise unavailable("its index is not open")
-        return self._generation
 
     def _opened_positions(self) -> Positions:
         if self._positions is None:

@@ -47,9 +47,9 @@ class QueryBuilder:
         vector = None if query.mode is Mode.LEXICAL else query.vector
         bodies: dict[str, Body] = {}
         if query.mode is not Mode.VECTOR and not words.empty:
-            bodies[Leg.LEXICAL] = self._by_words(query, words, count=query.count and vector is None)
+            bodies[Leg.LEXICAL.value] = self._by_words(query, words, count=query.count and vector is None)
         if vector is not None:
-            bodies[Leg.VECTOR] = self._by_meaning(query, words.constraints, vector)
+            bodies[Leg.VECTOR.value] = self._by_meaning(query, words.constraints, vector)
             if query.count:
                 bodies[COUNT] = self._count(self._needed(query, words.constraints))
         return bodies
