@@ -219,7 +219,8 @@ def leg(folder: Path) -> LexicalLeg:
 
 
 def search(lexical: LexicalLeg, **words: Any) -> list[tuple[float, int]]:
-    return lexical.search(analysed_words(Words(**words)), EVERYTHING, depth=50, count=False)[0]
+    found, _ = lexical.search(analysed_words(Words(**words)), EVERYTHING, depth=50, count=False)
+    return list(zip(found.scores, found.numbers, strict=True))
 
 
 TEXTS = [
