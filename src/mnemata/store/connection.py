@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -23,12 +24,18 @@ _SQL = statements("transaction")
 
 
 class Session:
-    """A transaction that begins with its first statement. Statements travel in a pipeline: no round trip for BEGIN."""
+    """A transaction that begins with its first statement. Statements travel in a pipeline: no round trip for BEGIN.
 
-    def __init__(self, connection: Connection, *, settings: Parameters, limits: Limits) -> None:
+    Not `pipelined`: behind a pooler, see docs/decisions. What begins a transaction is then one request of its own.
+    """
+
+    def __init__(
+        self, connection: Connection, *, settings: Parameters, limits: Limits, pipelined: bool = True
+    ) -> None:
         self._connection = connection
         self._settings = settings
         self._limits = limits
+        self._pipelined = pipelined
         self._begun = False
         self._failed = False
         self._announced = False
@@ -77,7 +84,7 @@ class Session:
         if self._failed:
             raise MnemataError
         with translated(self._limits):
-            async with self._connection.pipeline():
+            async with self._together():
                 done = await self._connection.execute(_SQL["commit"].text)
                 if self._announced:
                     # A transaction of its own: NOTIFY holds a server-wide lock while it commits, and a commit that
@@ -99,10 +106,22 @@ class Session:
         self, statement: Statement | sql.Composed, parameters: Parameters | None, *, plan_again: bool
     ) -> psycopg.AsyncCursor[TupleRow]:
         query = statement.text if isinstance(statement, Statement) else statement
-        async with self._connection.pipeline():
+        async with self._together():
             if not self._begun:
                 self._begun = True
-                await self._connection.execute(_SQL["begin"].text)
-                await self._connection.execute(_SQL["settle"].text, self._settings)
+                await self._begin()
             prepare = False if plan_again else None
             return await self._connection.execute(query, parameters, prepare=prepare, binary=True)
+
+    async def _begin(self) -> None:
+        if self._pipelined:
+            await self._connection.execute(_SQL["begin"].text)
+            await self._connection.execute(_SQL["settle"].text, self._settings)
+            return
+        # Several statements in one request take no parameters: these values are none of a caller's.
+        values = {name: sql.Literal(value) for name, value in self._settings.items()}
+        await self._connection.execute(_SQL["begin_settled"].text.format(**values))
+
+    def _together(self) -> AbstractAsyncContextManager[object]:
+        """Statements in the block travel together, where they may."""
+        return self._connection.pipeline() if self._pipelined else nullcontext()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from mnemata.domain.clock import Clock
@@ -16,13 +18,13 @@ from mnemata.domain.errors import PoolExhausted
 from mnemata.domain.scope import Scope
 from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
-from mnemata.store.connection import Connection, Session
+from mnemata.store.connection import CHANNEL, Connection, Session
 from mnemata.store.errors import Limits, translated, unavailable
 from mnemata.store.liveness import Liveness
 from mnemata.store.statements import statements
 from mnemata.store.transactions import PlatformTransaction, TenantTransaction
 
-__all__ = ["Database", "PlatformTransaction", "PoolOptions", "TenantTransaction"]
+__all__ = ["Database", "Heard", "PlatformTransaction", "PoolOptions", "Pooler", "TenantTransaction"]
 
 log = get_logger("store")
 
@@ -33,9 +35,17 @@ _RECONNECT_AFTER_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 _RECONNECT_TIMEOUT_S = 2.0
 
 
+class Pooler(StrEnum):
+    """What stands between us and PostgreSQL: `TRANSACTION` gives every transaction whichever server connection is free."""
+
+    AUTO = "auto"
+    NONE = "none"
+    TRANSACTION = "transaction"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
-    """Bounds of the pool; times in seconds."""
+    """Bounds of the pool; times in seconds. `direct_url`: past the pooler, for what needs a connection of its own."""
 
     pool_min: int = 2
     pool_max: int = 12
@@ -44,6 +54,16 @@ class PoolOptions:
     statement_timeout_s: float = 15.0
     lock_timeout_s: float = 5.0
     application_name: str = "mnemata"
+    pooler: Pooler = Pooler.AUTO
+    direct_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A notification. Without a `channel`: the listener has only now begun to listen, and may have missed any number."""
+
+    channel: str = ""
+    payload: str = ""
 
 
 class Database:
@@ -56,9 +76,12 @@ class Database:
         url: str,
         options: PoolOptions,
         liveness: Liveness,
+        pooled: bool = False,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
+        self.pooled = pooled
+        """Whether a pooler gives each transaction another server connection."""
         self._pool = pool
         self._liveness = liveness
         self._url = url
@@ -77,9 +100,10 @@ class Database:
     async def open(cls, url: str, *, options: PoolOptions, metrics: Metrics, clock: Clock) -> Database:
         """A database that answers. The schema is migrate's business. Raises StoreUnavailable."""
         liveness = Liveness()
+        pooled = await _is_pooled(url, options)
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
-            kwargs=connection_options(options),
+            kwargs=connection_options(options, pooled=pooled),
             min_size=options.pool_min,
             max_size=options.pool_max,
             timeout=options.acquire_timeout_s,
@@ -93,7 +117,9 @@ class Database:
             await pool.open(wait=True, timeout=options.connect_timeout_s)
         except PoolTimeout as error:
             raise unavailable("it cannot be connected to") from error
-        return cls(pool, url=url, options=options, liveness=liveness, metrics=metrics, clock=clock)
+        return cls(
+            pool, url=url, options=options, liveness=liveness, pooled=pooled, metrics=metrics, clock=clock
+        )
 
     async def close(self) -> None:
         """Close every connection. Idempotent."""
@@ -119,35 +145,50 @@ class Database:
         async with self._session("mnemata_platform", tenant="") as session:
             await session.rows(_SQL["ping"])
 
-    async def listen(self) -> AsyncIterator[None]:
-        """One item at once, one whenever changes were committed by any process, and one after a lost connection is back.
+    @property
+    def listens(self) -> bool:
+        """Whether notifications can be heard: through a pooler they cannot, unless there is a way past it."""
+        return not self.pooled or self._options.direct_url is not None
 
-        It has a connection of its own, and waits for ever where the server stays away.
+    async def listen(self, *channels: str) -> AsyncIterator[Heard]:
+        """One item at once, one for every notification of any process, and one after a lost connection is back.
+
+        It has a connection of its own, and waits for ever where the server stays away, or where nothing can be heard.
         """
+        if not self.listens:
+            log.info("listening_is_not_possible", instead="asked again and again")
+            await asyncio.Event().wait()
         failures = 0
         while True:
             try:
-                async for _ in self._notifications():
+                async for heard in self._notifications(channels or (CHANNEL,)):
                     failures = 0
-                    yield
+                    yield heard
             except (psycopg.Error, OSError) as error:
                 wait_s = _RECONNECT_AFTER_S[min(failures, len(_RECONNECT_AFTER_S) - 1)]
                 failures += 1
                 log.warning("listener_reconnects", error=type(error).__name__, wait_s=wait_s)
                 await asyncio.sleep(wait_s)
 
-    async def _notifications(self) -> AsyncIterator[None]:
+    async def _notifications(self, channels: Sequence[str]) -> AsyncIterator[Heard]:
         options = connection_options(self._options)
-        async with await psycopg.AsyncConnection.connect(self._url, **options) as connection:
-            await connection.execute(_SQL["listen"].text)
-            yield
-            async for _ in connection.notifies():
-                yield
+        url = self._options.direct_url or self._url
+        async with await psycopg.AsyncConnection.connect(url, **options) as connection:
+            for channel in channels:
+                await connection.execute(_SQL["listen"].text.format(channel=sql.Identifier(channel)))
+            yield Heard()
+            async for notice in connection.notifies():
+                yield Heard(channel=notice.channel, payload=notice.payload)
 
     @asynccontextmanager
     async def _session(self, role: str, *, tenant: str) -> AsyncGenerator[Session]:
         connection = await self._acquire()
-        session = Session(connection, settings=self._settings(role, tenant), limits=self._limits)
+        session = Session(
+            connection,
+            settings=self._settings(role, tenant),
+            limits=self._limits,
+            pipelined=not self.pooled,
+        )
         try:
             yield session
             await session.commit()
@@ -191,13 +232,36 @@ class Database:
         self._metrics.pool_waiting.set_function(lambda: reading("requests_waiting"))
 
 
-def connection_options(options: PoolOptions) -> dict[str, Any]:
-    """How a connection is made: with a timeout, keepalives, and a name that pg_stat_activity shows."""
+async def _is_pooled(url: str, options: PoolOptions) -> bool:
+    """Whether a pooler is in between. It makes up the number of the server process that it tells its clients.
+
+    Where nothing answers that is found out elsewhere.
+    """
+    if options.pooler is not Pooler.AUTO:
+        return options.pooler is Pooler.TRANSACTION
+    try:
+        async with await psycopg.AsyncConnection.connect(
+            url, **connection_options(options, pooled=True)
+        ) as connection:
+            row = await (await connection.execute(_SQL["backend"].text)).fetchone()
+            pooled = row is not None and row[0] != connection.info.backend_pid
+    except (psycopg.Error, OSError):
+        return False
+    if pooled:
+        log.info("pooler_found", pipelines=False, prepared_statements=False)
+    return pooled
+
+
+def connection_options(options: PoolOptions, *, pooled: bool = False) -> dict[str, Any]:
+    """How a connection is made: with a timeout, keepalives, and a name that pg_stat_activity shows.
+
+    `pooled`: without prepared statements, which would be another connection's the next time.
+    """
     return {
         "autocommit": True,
         "connect_timeout": max(2, round(options.connect_timeout_s)),
         "application_name": options.application_name,
-        "prepare_threshold": 5,
+        "prepare_threshold": None if pooled else 5,
         "keepalives_idle": 30,
         "keepalives_interval": 10,
         "keepalives_count": 3,

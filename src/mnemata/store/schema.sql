@@ -167,6 +167,58 @@ COMMENT ON COLUMN public.index_positions.seq IS 'The sequence number of that cha
 
 COMMENT ON COLUMN public.index_positions.updated_at IS 'When it was reported.';
 
+CREATE TABLE public.index_reached (
+    index_name text NOT NULL COLLATE pg_catalog."C",
+    partition bigint NOT NULL,
+    epoch text NOT NULL COLLATE pg_catalog."C",
+    token bigint NOT NULL,
+    xid xid8 NOT NULL,
+    seq bigint NOT NULL,
+    caught_up boolean NOT NULL
+);
+
+COMMENT ON TABLE public.index_reached IS 'What searches see by now of each partition of an index, for the processes that do not feed it.';
+
+COMMENT ON COLUMN public.index_reached.index_name IS 'The index.';
+
+COMMENT ON COLUMN public.index_reached.partition IS 'The part of the feed.';
+
+COMMENT ON COLUMN public.index_reached.epoch IS 'The epoch of the feed that the position is of.';
+
+COMMENT ON COLUMN public.index_reached.token IS 'Of the lease under which this was said.';
+
+COMMENT ON COLUMN public.index_reached.xid IS 'The transaction of the last change that searches see.';
+
+COMMENT ON COLUMN public.index_reached.seq IS 'The sequence number of that change.';
+
+COMMENT ON COLUMN public.index_reached.caught_up IS 'Whether the head of the feed was reached since the index was begun.';
+
+CREATE SEQUENCE public.index_tickets
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+COMMENT ON SEQUENCE public.index_tickets IS 'The version that an index writes a document with: a later reading has a higher one.';
+
+CREATE TABLE public.leases (
+    name text NOT NULL COLLATE pg_catalog."C",
+    owner text NOT NULL COLLATE pg_catalog."C",
+    token bigint NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.leases IS 'Work that one process at a time does, and which it is. A process that ends without a word loses its work when the time is over.';
+
+COMMENT ON COLUMN public.leases.name IS 'What is leased.';
+
+COMMENT ON COLUMN public.leases.owner IS 'The process that has it; empty where it was given back.';
+
+COMMENT ON COLUMN public.leases.token IS 'One higher with every new owner: what an earlier owner still says is known by it.';
+
+COMMENT ON COLUMN public.leases.expires_at IS 'From then on, by this server''s clock, anybody may take it.';
+
 CREATE TABLE public.memories (
     id uuid NOT NULL,
     version bigint NOT NULL,
@@ -450,6 +502,12 @@ ALTER TABLE ONLY public.idempotency_keys
 ALTER TABLE ONLY public.index_positions
     ADD CONSTRAINT index_positions_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.index_reached
+    ADD CONSTRAINT index_reached_pkey PRIMARY KEY (index_name, partition);
+
+ALTER TABLE ONLY public.leases
+    ADD CONSTRAINT leases_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.memories
     ADD CONSTRAINT memories_pkey PRIMARY KEY (id);
 
@@ -466,6 +524,8 @@ ALTER TABLE ONLY public.versions
     ADD CONSTRAINT versions_pkey PRIMARY KEY (memory_id, version);
 
 CREATE INDEX api_keys_by_tenant ON public.api_keys USING btree (tenant, created_at);
+
+CREATE INDEX changes_by_partition ON public.changes USING btree (((get_byte(uuid_send(memory_id), 15) & 15)), xid, seq);
 
 CREATE INDEX idempotency_keys_to_drop ON public.idempotency_keys USING btree (expires_at);
 
@@ -563,6 +623,12 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.idempotency_keys TO mnemata_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO mnemata_platform;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.index_positions TO mnemata_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.index_reached TO mnemata_platform;
+
+GRANT USAGE ON SEQUENCE public.index_tickets TO mnemata_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.leases TO mnemata_platform;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.memories TO mnemata_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.memories TO mnemata_platform;

@@ -8,6 +8,35 @@ WHERE (c.xid, c.seq) > (%(xid)s::text::xid8, %(seq)s::bigint)
 ORDER BY c.xid, c.seq
 LIMIT %(limit)s
 
+-- name: read_partitions
+-- As `read`, of some of sixteen partitions, each from a position of its own.
+SELECT c.xid::text::bigint, c.seq, c.tenant, c.memory_id, c.version, c.operation, c.recorded_at
+FROM unnest(%(partitions)s::bigint[], %(xids)s::text[], %(seqs)s::bigint[]) AS place (partition, xid, seq)
+CROSS JOIN LATERAL (
+    SELECT n.*
+    FROM changes AS n
+    WHERE get_byte(uuid_send(n.memory_id), 15) & 15 = place.partition
+      AND (n.xid, n.seq) > (place.xid::xid8, place.seq)
+      AND n.xid < pg_snapshot_xmin(pg_current_snapshot())
+    ORDER BY n.xid, n.seq
+    LIMIT %(limit)s
+) AS c
+ORDER BY c.xid, c.seq
+LIMIT %(limit)s
+
+-- name: lag_partitions
+-- As `lag`, of all sixteen partitions, each behind a position of its own.
+SELECT count(*), min(b.recorded_at)
+FROM unnest(%(partitions)s::bigint[], %(xids)s::text[], %(seqs)s::bigint[]) AS place (partition, xid, seq)
+CROSS JOIN LATERAL (
+    SELECT n.recorded_at
+    FROM changes AS n
+    WHERE get_byte(uuid_send(n.memory_id), 15) & 15 = place.partition
+      AND (n.xid, n.seq) > (place.xid::xid8, place.seq)
+    ORDER BY n.xid, n.seq
+    LIMIT %(bound)s
+) AS b
+
 -- name: head
 -- Finds the position of the last change that can be read.
 SELECT c.xid::text::bigint, c.seq

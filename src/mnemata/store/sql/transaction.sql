@@ -12,6 +12,15 @@ SELECT
     set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, true),
     set_config('role', %(role)s, true)
 
+-- name: begin_settled
+-- As `begin` and `settle`, in one request without a pipeline.
+BEGIN; SELECT
+    set_config('mnemata.tenant', {tenant}, true),
+    set_config('statement_timeout', {statement_timeout}, true),
+    set_config('lock_timeout', {lock_timeout}, true),
+    set_config('idle_in_transaction_session_timeout', {idle_timeout}, true),
+    set_config('role', {role}, true)
+
 -- name: commit
 -- Commits.
 COMMIT
@@ -25,8 +34,12 @@ ROLLBACK
 SELECT pg_notify(%(channel)s, '')
 
 -- name: listen
--- Asks to be woken by new changes.
-LISTEN mnemata_changes
+-- Asks for the notifications of a channel.
+LISTEN {channel}
+
+-- name: backend
+-- Names the server process that serves this connection at the moment.
+SELECT pg_backend_pid()
 
 -- name: utc
 -- Gives times in UTC.

@@ -1,0 +1,118 @@
+"""Leases by which processes share work, and what each partition of an index has reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mnemata.domain.change import Position
+from mnemata.store.repository import Repository
+from mnemata.store.statements import statements
+
+_SQL = statements("leases")
+
+REACHED_CHANNEL = "mnemata_reached"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """`holds_s`: for how much longer, in seconds by the server's clock. Not above zero: nobody has it."""
+
+    name: str
+    owner: str
+    token: int
+    holds_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """What searches see of one partition. `token`: of the lease under which it is said."""
+
+    partition: int
+    position: Position
+    caught_up: bool
+    token: int = 0
+    epoch: str = ""
+
+
+class Leases(Repository):
+    """Times are the server's: no process needs a clock that is right."""
+
+    async def renew(self, owner: str, *, ttl_s: float) -> dict[str, int]:
+        """Everything that the owner has, by name with its token, from now on for so many seconds."""
+        found = await self._session.rows(_SQL["renew"], {"owner": owner, "ttl_s": ttl_s})
+        return {row[0]: row[1] for row in found}
+
+    async def all(self) -> list[Lease]:
+        """Every lease there ever was, those that nobody has among them, by name."""
+        found = await self._session.rows(_SQL["all"])
+        return [Lease(name=row[0], owner=row[1], token=row[2], holds_s=row[3]) for row in found]
+
+    async def take(self, owner: str, names: Sequence[str], *, ttl_s: float) -> dict[str, int]:
+        """Those of the names that nobody had and the owner has now, each with its token."""
+        if not names:
+            return {}
+        parameters = {"owner": owner, "names": list(names), "ttl_s": ttl_s}
+        return {row[0]: row[1] for row in await self._session.rows(_SQL["take"], parameters)}
+
+    async def give_back(self, owner: str, names: Sequence[str]) -> None:
+        """Let others have them at once. Those that the owner had lost are not touched."""
+        if names:
+            await self._session.rows(_SQL["give_back"], {"owner": owner, "names": list(names)})
+
+    async def forget(self, prefix: str) -> None:
+        """Forget the leases whose names begin so and which ran out an hour ago."""
+        await self._session.rows(_SQL["forget"], {"prefix": prefix})
+
+    async def reach(self, index: str, *, epoch: str, told: Sequence[Reached]) -> set[int]:
+        """Say what searches see, to whoever listens too; the partitions of which it was not said under a later lease.
+
+        Not durable: after a crash of the server it is said again.
+        """
+        if not told:
+            return set()
+        await self._session.rows(_SQL["relax"])
+        parameters = {
+            "index": index,
+            "epoch": epoch,
+            "partitions": [one.partition for one in told],
+            "tokens": [one.token for one in told],
+            "xids": [str(one.position.xid) for one in told],
+            "seqs": [one.position.sequence for one in told],
+            "caught_up": [one.caught_up for one in told],
+        }
+        noted = {row[0] for row in await self._session.rows(_SQL["reach"], parameters)}
+        payload = written({one.partition: one.position for one in told if one.partition in noted}, index)
+        await self._session.rows(_SQL["tell"], {"channel": REACHED_CHANNEL, "payload": payload})
+        return noted
+
+    async def reached(self, index: str) -> list[Reached]:
+        """What searches see of each partition, as it was said last."""
+        found = await self._session.rows(_SQL["reached"], {"index": index})
+        return [
+            Reached(
+                partition=row[0],
+                epoch=row[1],
+                position=Position(xid=row[2], sequence=row[3]),
+                caught_up=row[4],
+            )
+            for row in found
+        ]
+
+
+def written(positions: Mapping[int, Position], index: str) -> str:
+    """Positions by partition as a notification carries them: sixteen take less than a kilobyte."""
+    return " ".join([index, *(f"{partition}:{position}" for partition, position in positions.items())])
+
+
+def read(payload: str, index: str) -> dict[int, Position]:
+    """What `written` wrote of this index; nothing where it is another's, or nothing of ours."""
+    name, *rest = payload.split(" ")
+    if name != index:
+        return {}
+    found: dict[int, Position] = {}
+    for part in rest:
+        partition, _, position = part.partition(":")
+        xid, _, sequence = position.partition("-")
+        found[int(partition)] = Position(xid=int(xid), sequence=int(sequence))
+    return found

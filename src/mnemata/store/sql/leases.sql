@@ -1,0 +1,58 @@
+-- name: renew
+-- Keeps for longer what a process has.
+UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => %(ttl_s)s)
+WHERE owner = %(owner)s
+RETURNING name, token
+
+-- name: all
+-- Lists every lease, and for how long it still holds: nobody has it where that is below zero.
+SELECT l.name, l.owner, l.token, extract(epoch FROM l.expires_at - clock_timestamp())::double precision
+FROM leases AS l
+ORDER BY l.name
+
+-- name: take
+-- Takes those of the leases that nobody has.
+INSERT INTO leases AS l (name, owner, token, expires_at)
+SELECT wanted.name, %(owner)s, 1, clock_timestamp() + make_interval(secs => %(ttl_s)s)
+FROM unnest(%(names)s::text[]) AS wanted (name)
+ORDER BY wanted.name
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, token = l.token + 1, expires_at = excluded.expires_at
+WHERE l.owner = excluded.owner OR l.expires_at <= clock_timestamp()
+RETURNING name, token
+
+-- name: give_back
+-- Lets anybody have what a process has no use for any more.
+UPDATE leases SET owner = '', expires_at = clock_timestamp() WHERE owner = %(owner)s AND name = ANY(%(names)s)
+
+-- name: forget
+-- Forgets the leases of a kind that ran out long ago: the processes that had them are gone.
+DELETE FROM leases WHERE starts_with(name, %(prefix)s) AND expires_at < clock_timestamp() - interval '1 hour'
+
+-- name: relax
+-- Lets this transaction's commit not wait for the disk: what it says can be said again.
+SELECT set_config('synchronous_commit', 'off', true)
+
+-- name: reach
+-- Notes what searches see of partitions, as far as nobody said so under a later lease; which of them were noted.
+INSERT INTO index_reached AS r (index_name, partition, epoch, token, xid, seq, caught_up)
+SELECT %(index)s, told.partition, %(epoch)s, told.token, told.xid::xid8, told.seq, told.caught_up
+FROM unnest(
+    %(partitions)s::bigint[], %(tokens)s::bigint[], %(xids)s::text[], %(seqs)s::bigint[], %(caught_up)s::boolean[]
+) AS told (partition, token, xid, seq, caught_up)
+ORDER BY told.partition
+ON CONFLICT (index_name, partition) DO UPDATE SET
+    epoch = excluded.epoch, token = excluded.token, xid = excluded.xid, seq = excluded.seq,
+    caught_up = excluded.caught_up
+WHERE r.token <= excluded.token
+RETURNING partition
+
+-- name: reached
+-- Lists what searches see of each partition.
+SELECT r.partition, r.epoch, r.xid::text::bigint, r.seq, r.caught_up
+FROM index_reached AS r
+WHERE r.index_name = %(index)s
+ORDER BY r.partition
+
+-- name: tell
+-- Tells the processes that wait what searches see by now.
+SELECT pg_notify(%(channel)s, %(payload)s)
