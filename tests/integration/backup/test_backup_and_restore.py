@@ -356,6 +356,12 @@ def owned(plain_owner, embedded_postgres) -> Iterator[Callable[[str], str]]:
                 "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
             ).fetchall():
                 connection.execute(f'ALTER TABLE "{table}" OWNER TO {plain_owner}')
+            # A sequence that belongs to a column goes with its table.
+            for (sequence,) in connection.execute(
+                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'"
+                " AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype IN ('a', 'i'))"
+            ).fetchall():
+                connection.execute(f'ALTER SEQUENCE "{sequence}" OWNER TO {plain_owner}')
             given.append(url)
         return url.replace("postgresql://postgres@", f"postgresql://{plain_owner}@")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -182,12 +181,10 @@ asyncio.run(main())
 def killed_after(lines: int, root: Path) -> int:
     """Let another process write, kill it, and tell the last durable position that it told of."""
     command = [sys.executable, "-c", _VICTIM, str(root), str(Path(__file__).parent)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    written = [process.stdout.readline() for _ in range(lines)]
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        written = [process.stdout.readline() for _ in range(lines)]
+        process.kill()
     return int(written[-1].split()[1])
 
 
@@ -196,7 +193,7 @@ async def test_killed_index_resumes_from_its_durable_position(tmp_path, lines):
     root = tmp_path / "index"
     durable = killed_after(lines, root)
     index = LocalIndex(root, epoch="e", space=SPACE, options=QUIET)
-    resumed = await index.open()
+    resumed = min(await index.open())
     assert resumed >= at(durable) or (durable == 0 and resumed == START)
     for n in range(1, resumed.sequence + 1):
         expected = 20 if n % 10 == 0 else 1
