@@ -73,6 +73,36 @@ class DatabaseSettings(Section):
     application_name: str = Field(default="mnemata", description="Shown in pg_stat_activity.")
 
 
+class CacheSettings(Section):
+    url: SecretStr | None = Field(
+        default=None,
+        description="Redis or Valkey by URL (`redis://`, `rediss://`, `unix://`, `redis+cluster://`); absent: the embedded one; `off`: none.",
+    )
+    namespace: str = Field(default="mnemata", description="Keeps installations apart that share a server.")
+    timeout_s: float = Field(
+        default=0.05,
+        gt=0,
+        description="Longest wait for the cache's answer, in seconds; then it is passed by.",
+    )
+    answer_s: float = Field(
+        default=300.0, gt=0, description="How long an answer is kept while nothing is written, in seconds."
+    )
+    memory_s: float = Field(
+        default=300.0, gt=0, description="How long a memory is kept while it does not change, in seconds."
+    )
+    wait_s: float = Field(
+        default=0.25,
+        ge=0,
+        description="How long a search waits for another process that computes the same answer, in seconds.",
+    )
+    max_value_bytes: int = Field(
+        default=262_144, ge=1_024, description="Largest value that is kept, in bytes after compression."
+    )
+    embedded_bytes: int = Field(
+        default=67_108_864, ge=4_194_304, description="Memory of the embedded cache, in bytes."
+    )
+
+
 class EmbeddingSettings(Section):
     model: Literal["all-MiniLM-L6-v2", "hashing", "none"] = Field(
         default="all-MiniLM-L6-v2",
@@ -262,6 +292,7 @@ class Settings(Section):
     )
     http: HttpSettings = Field(default_factory=HttpSettings)
     database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
     embedding: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
     index: IndexSettings = Field(default_factory=IndexSettings)
     search: SearchSettings = Field(default_factory=SearchSettings)

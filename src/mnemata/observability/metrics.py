@@ -90,3 +90,37 @@ class Metrics:
             "mnemata_swept", "Memories expired or purged by the sweeper.", ["what"], registry=r
         )
         self.backups = Counter("mnemata_backups", "Scheduled backups.", ["result"], registry=r)
+        self.cache_requests = Counter(
+            "mnemata_cache_requests", "Look-ups in the cache.", ["kind", "result"], registry=r
+        )
+        self.cache_errors = Counter(
+            "mnemata_cache_errors", "Calls to the cache that gave no answer.", ["reason"], registry=r
+        )
+        self.cache_bytes = Counter(
+            "mnemata_cache_bytes",
+            "Bytes of values read from and written to the cache.",
+            ["kind", "way"],
+            registry=r,
+        )
+        self.cache_saved_seconds = Counter(
+            "mnemata_cache_saved_seconds",
+            "Time that answers from the cache did not take.",
+            ["kind"],
+            registry=r,
+        )
+        self.cache_refused = Counter(
+            "mnemata_cache_refused", "Values that were not kept.", ["kind", "reason"], registry=r
+        )
+        self.cache_epochs = Counter(
+            "mnemata_cache_epochs", "Times that everything cached was given up.", ["cause"], registry=r
+        )
+        self.cache_warmed = Counter(
+            "mnemata_cache_warmed", "Searches made ahead of their callers.", registry=r
+        )
+        self.cache_up = Gauge("mnemata_cache_up", "1 while the cache answers.", registry=r)
+        self.cache_restarts = Counter(
+            "mnemata_cache_restarts", "Times the embedded Valkey was restarted.", registry=r
+        )
+        self.rate_limited = Counter(
+            "mnemata_rate_limited", "Requests refused because their key asked too often.", registry=r
+        )

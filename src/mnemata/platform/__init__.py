@@ -13,6 +13,7 @@ from mnemata.embedding.protocol import Embedder
 from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.platform.backups import backup_to
+from mnemata.platform.cache import wired_cache
 from mnemata.platform.crew import indexer_of, start_workers
 from mnemata.platform.index import index_opening
 from mnemata.platform.model import chosen_embedder, open_batcher
@@ -46,6 +47,7 @@ class Platform:
         self.store = parts.store
         self.index = parts.index
         self.barrier = parts.barrier
+        self.cache = parts.cache
         self.services = services
         self._stack = stack
 
@@ -93,6 +95,7 @@ async def _open_parts(
     space = WORDS_ONLY if embedder is None else embedder.space
     folder = await hold_folder(settings, stack)
     opening = index_opening(settings, folder.index, stack, space=space, clock=clock)
+    barrier = IndexBarrier()
     store = await open_store_in(folder, settings, stack, metrics=metrics, clock=clock)
     batcher = await open_batcher(settings, embedder, stack, metrics)
     index, resume = await opening.on(store, stack)
@@ -103,7 +106,10 @@ async def _open_parts(
         resume=resume,
         batcher=batcher,
         space=space,
-        barrier=IndexBarrier(),
+        barrier=barrier,
+        cache=await wired_cache(
+            settings, store, stack, space=space, barrier=barrier, metrics=metrics, clock=clock, ids=ids
+        ),
         written=JustWritten(space=space),
         health=ModelHealth(there=batcher is not None),
         index_ready=asyncio.Event(),

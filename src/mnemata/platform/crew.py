@@ -37,6 +37,7 @@ def indexer_of(parts: Parts, vectors: VectorSource) -> Indexer:
         metrics=parts.metrics,
         clock=parts.clock,
         options=IndexerOptions(batch_size=chosen.batch_size, poll_interval_s=chosen.poll_interval_s),
+        publisher=None if parts.cache is None else parts.cache.publisher,
     )
 
 
@@ -49,6 +50,8 @@ def start_workers(
 ) -> None:
     """Start everything that must run."""
     database, batcher = parts.store.database, parts.batcher
+    if parts.cache is not None:
+        parts.cache.start(tasks)
     if parts.store.embedded is not None:
         tasks.start("supervise_postgres", parts.store.embedded.supervise)
     tasks.start("indexer", lambda: _index(parts, indexer))

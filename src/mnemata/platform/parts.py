@@ -13,6 +13,7 @@ from mnemata.domain.vector import Space
 from mnemata.embedding.batcher import Batcher
 from mnemata.index.protocol import SearchIndex
 from mnemata.observability.metrics import Metrics
+from mnemata.platform.cache import Cache
 from mnemata.platform.store import Store
 from mnemata.services.barrier import IndexBarrier
 from mnemata.services.just_written import JustWritten
@@ -34,6 +35,7 @@ class Parts:
     resume: Callable[[], Awaitable[Position]]
     batcher: Batcher | None
     space: Space
+    cache: Cache | None
     barrier: IndexBarrier
     written: JustWritten
     health: ModelHealth

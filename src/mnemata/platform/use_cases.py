@@ -5,6 +5,7 @@ from __future__ import annotations
 from mnemata.platform.backups import BackUp
 from mnemata.platform.parts import Parts
 from mnemata.services.access import Access
+from mnemata.services.cached_recall import CachedRecall
 from mnemata.services.catalogue import Services
 from mnemata.services.fallback import StoreSearch
 from mnemata.services.findable import Findable
@@ -23,7 +24,10 @@ from mnemata.workers.rebuild import Rebuilder
 def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp) -> Services:
     """Every use case, ready for a door."""
     database, clock, metrics = parts.store.database, parts.clock, parts.metrics
-    findable = Findable(parts.barrier, timeout_s=parts.settings.index.wait_timeout_s)
+    publisher = None if parts.cache is None else parts.cache.publisher
+    findable = Findable(
+        parts.barrier, timeout_s=parts.settings.index.wait_timeout_s, publisher=publisher
+    )
     keep_s = parts.settings.retention.idempotency_s
     return Services(
         remember=Remember(
@@ -39,7 +43,7 @@ def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp) -> Services:
         revise=Revise(database, findable, clock=clock, metrics=metrics, idempotency_s=keep_s),
         read=Read(database, clock=clock),
         forget=Forget(database, findable, clock=clock, metrics=metrics),
-        recall=_recall(parts),
+        recall=_cached(parts, _recall(parts)),
         access=Access(database, required=parts.settings.auth_required, clock=clock),
         status=_status(parts),
         operations=_operations(rebuilder, back_up),
@@ -58,6 +62,14 @@ def _recall(parts: Parts) -> Recall:
         clock=parts.clock,
         ids=parts.ids,
         metrics=parts.metrics,
+    )
+
+
+def _cached(parts: Parts, recall: Recall) -> Recall | CachedRecall:
+    if parts.cache is None:
+        return recall
+    return CachedRecall(
+        recall, parts.cache.answers, index_ready=parts.index_ready, metrics=parts.metrics
     )
 
 

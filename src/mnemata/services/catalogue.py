@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mnemata.services.access import Access
+from mnemata.services.cached_recall import CachedRecall
 from mnemata.services.forget import Forget
 from mnemata.services.operations import Operations
 from mnemata.services.read import Read
@@ -20,7 +21,7 @@ class Services:
     revise: Revise
     read: Read
     forget: Forget
-    recall: Recall
+    recall: Recall | CachedRecall
     access: Access
     status: StatusService
     operations: Operations

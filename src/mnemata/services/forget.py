@@ -56,7 +56,7 @@ class Forget:
             after = forgotten(memory, now=self._clock.now())
             positions = await transaction.memories.replace([after], operation=Operation.FORGOTTEN)
         self._metrics.writes.labels(Operation.FORGOTTEN.value).inc()
-        return await self._findable.after(positions, wait_for)
+        return await self._findable.after(positions, wait_for, tenant=scope.tenant, ids=[memory_id])
 
     async def by_filter(
         self,
@@ -86,7 +86,7 @@ class Forget:
                 break
             gone += len(chunk)
             positions = chunk
-        indexed = await self._findable.after(positions, wait_for)
+        indexed = await self._findable.after(positions, wait_for, tenant=scope.tenant)
         return Forgotten(matched=matched, forgotten=gone, dry_run=False, indexed=indexed)
 
     async def _forget_chunk(self, scope: Scope, condition: Filter) -> list[Position]:

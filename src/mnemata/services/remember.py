@@ -102,7 +102,8 @@ class Remember:
                 written = _written(results, vectors)
                 await self._replays.keep(transaction, once, [results[item.index] for item in items])
         self._written.note(written)
-        indexed = await self._findable.after(positions, wait_for)
+        ids = [item.memory.id for item in results.values() if isinstance(item, Remembered)]
+        indexed = await self._findable.after(positions, wait_for, tenant=scope.tenant, ids=ids)
         return [_with_indexed(results[index], indexed=indexed) for index in range(len(drafts))]
 
     def _prepare(

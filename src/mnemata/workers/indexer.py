@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mnemata.cache.publisher import Publisher
 from mnemata.domain.change import Change, Position
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import IndexMoved, Kind, MnemataError
@@ -60,8 +61,10 @@ class Indexer:
         metrics: Metrics,
         clock: Clock,
         options: IndexerOptions,
+        publisher: Publisher | None = None,
     ) -> None:
         self._database = database
+        self._publisher = publisher
         self._index = index
         self._vectors = vectors
         self._barrier = barrier
@@ -78,6 +81,8 @@ class Indexer:
 
     async def run(self, position: Position) -> None:
         """Follow the feed from the position until cancelled. Raises IndexMoved where the index must be opened again."""
+        if self._publisher is not None:
+            self._publisher.resume(position)
         self._barrier.start_from(position)
         while True:
             try:
@@ -101,6 +106,7 @@ class Indexer:
             changes = await self._read(self._barrier.position, limit=size)
             if changes:
                 await self.apply(self._index, changes)
+                await self._publish(changes)
                 self._barrier.advance(changes[-1].position)
         await self._vectors.keep()
         if len(changes) < size:
@@ -128,6 +134,17 @@ class Indexer:
         actions = await self._actions(documents, embed=set(ids))
         await index.apply(actions, position=position, ticket=ticket)
         await self._vectors.keep()
+
+    async def switched(self, position: Position) -> None:
+        """Another index is live, at this position: nothing that the cache holds is of it. The caller holds `turn`."""
+        if self._publisher is not None:
+            await self._publisher.switched(position)
+        self._barrier.advance(position)
+
+    async def _publish(self, changes: Sequence[Change]) -> None:
+        """Before writers are released: no answer of before their writes may be read after them."""
+        if self._publisher is not None:
+            await self._publisher.publish(changes, position=changes[-1].position)
 
     async def _read(self, after: Position, *, limit: int) -> Sequence[Change]:
         async with self._database.platform() as transaction:

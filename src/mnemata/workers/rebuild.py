@@ -93,7 +93,7 @@ class Rebuilder:
             reached = (await staged.statistics()).position
             await staged.flush()
             await self._index.adopt(staged)
-            self._barrier.advance(reached)
+            await self._indexer.switched(reached)
 
     async def _follow(self, staged: SearchIndex) -> int:
         """Apply the next changes to the staged index; how many there were."""

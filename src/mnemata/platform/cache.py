@@ -1,0 +1,132 @@
+"""The cache of a platform: a server by URL, the embedded one, or none."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from mnemata import __version__
+from mnemata.cache.answers import AnswerCache, AnswerOptions
+from mnemata.cache.client import CacheClient, ClientOptions
+from mnemata.cache.embedded import EmbeddedValkey, embedded_available
+from mnemata.cache.keys import Keys, namespace_of
+from mnemata.cache.lifetimes import Lifetimes
+from mnemata.cache.publisher import Publisher
+from mnemata.cache.standing import Standing
+from mnemata.domain.clock import Clock
+from mnemata.domain.ids import IdFactory
+from mnemata.domain.vector import Space
+from mnemata.observability.logging import get_logger
+from mnemata.observability.metrics import Metrics
+from mnemata.platform.store import Store
+from mnemata.services.barrier import IndexBarrier
+from mnemata.settings import Settings
+from mnemata.store.data_folder import DataFolder
+from mnemata.workers.tasks import Tasks
+
+log = get_logger("platform")
+
+OFF = "off"
+CLUSTER_BUCKETS = 16
+"""Slots over which the tenants of a cluster are spread; each has a watermark, told of every batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Wired, and connected a moment after the platform is open: until then everything goes past it."""
+
+    client: CacheClient
+    keys: Keys
+    standing: Standing
+    publisher: Publisher
+    answers: AnswerCache
+    embedded: EmbeddedValkey | None
+
+    def start(self, tasks: Tasks) -> None:
+        """Start what keeps it running."""
+        tasks.start("cache", self._run)
+
+    async def _run(self) -> None:
+        await self.client.open()
+        ready = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            if self.embedded is None:
+                ready.set()
+            else:
+                group.create_task(self.embedded.run(self.client, ready))
+            await ready.wait()
+            group.create_task(self.publisher.run())
+
+    async def close(self) -> None:
+        await self.answers.close()
+        await self.client.close()
+        if self.embedded is not None:
+            await asyncio.to_thread(self.embedded.stop)
+
+
+async def wired_cache(
+    settings: Settings,
+    store: Store,
+    stack: AsyncExitStack,
+    *,
+    space: Space,
+    barrier: IndexBarrier,
+    metrics: Metrics,
+    clock: Clock,
+    ids: IdFactory,
+) -> Cache | None:
+    """The cache, closed with the stack; None where there is none."""
+    embedded, url = _server(settings, store.folder, metrics)
+    if url is None:
+        return None
+    async with store.database.platform() as transaction:
+        epoch = await transaction.feed.epoch()
+    chosen = settings.cache
+    client = CacheClient(ClientOptions(url=url, timeout_s=chosen.timeout_s), metrics=metrics)
+    # Whatever else changes an answer is part of the namespace: histories, spaces and releases share nothing.
+    keys = Keys(
+        namespace=namespace_of(chosen.namespace, epoch, space.name, settings.search.kind, __version__),
+        buckets=CLUSTER_BUCKETS if client.options.cluster else 1,
+    )
+    standing = Standing(lambda: (barrier.position,))
+    cache = Cache(
+        client=client,
+        keys=keys,
+        standing=standing,
+        publisher=Publisher(client, keys, standing, metrics=metrics),
+        answers=AnswerCache(
+            client,
+            keys,
+            standing,
+            clock=clock,
+            ids=ids,
+            metrics=metrics,
+            options=AnswerOptions(
+                lifetimes=_lifetimes(settings), largest=chosen.max_value_bytes, wait_s=chosen.wait_s
+            ),
+        ),
+        embedded=embedded,
+    )
+    stack.push_async_callback(cache.close)
+    return cache
+
+
+def _server(
+    settings: Settings, folder: DataFolder, metrics: Metrics
+) -> tuple[EmbeddedValkey | None, str | None]:
+    chosen = settings.cache.url
+    if chosen is not None:
+        url = chosen.get_secret_value()
+        return None, (None if url == OFF else url)
+    if not embedded_available():
+        log.info("no_embedded_cache_here")
+        return None, None
+    embedded = EmbeddedValkey(
+        folder.path / "cache", bytes_limit=settings.cache.embedded_bytes, metrics=metrics
+    )
+    return embedded, embedded.url
+
+
+def _lifetimes(settings: Settings) -> Lifetimes:
+    return Lifetimes(answer_s=settings.cache.answer_s, memory_s=settings.cache.memory_s)
