@@ -62,7 +62,7 @@ class SearchNode:
         _give_away(self.options.folder)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*_as_another_user(), str(home / "bin" / self.options.engine)],
+                [*_command_prefix(), str(home / "bin" / self.options.engine)],
                 env=self._environment(),
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -192,12 +192,13 @@ def java_home() -> Path:
     return Path(java).resolve().parent.parent
 
 
-def _as_another_user() -> list[str]:
-    """Both servers refuse to run as root."""
+def _command_prefix() -> list[str]:
+    """A node ends with the thread that started it, and never runs as root: both servers refuse that."""
+    ends_with_us = ["setpriv", "--pdeathsig", "TERM"]
     if os.geteuid() != 0:
-        return []
+        return ends_with_us
     nobody = pwd.getpwnam("nobody")
-    return ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+    return [*ends_with_us, f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
 
 
 def _give_away(folder: Path) -> None:
