@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -52,9 +53,13 @@ def started(kind: str, stack: ExitStack) -> str:
 
 
 @pytest.fixture
-def cluster_index(cluster_url) -> Iterator[Callable[..., ClusterIndex]]:
-    """Makes engines that are not open; one name gives the same index again. Their indices are deleted afterwards."""
+async def cluster_index(cluster_url) -> AsyncIterator[Callable[..., ClusterIndex]]:
+    """Makes engines that are not open; one name gives the same index again.
+
+    Afterwards they are closed and their indices deleted.
+    """
     used: set[tuple[str, str]] = set()
+    made: list[ClusterIndex] = []
 
     def make(
         kind: str,
@@ -76,11 +81,19 @@ def cluster_index(cluster_url) -> Iterator[Callable[..., ClusterIndex]]:
             access=Access(urls=(url,), search_timeout_s=60.0, write_timeout_s=120.0),
             **options,
         )
-        return ClusterIndex(
+        engine = ClusterIndex(
             ClusterKind(kind), epoch=epoch, space=space, options=chosen, clock=clock or SystemClock()
         )
+        made.append(engine)
+        return engine
 
     yield make
+    for engine in made:
+        await engine.close()
+    await asyncio.to_thread(delete_indices, used)
+
+
+def delete_indices(used: Iterable[tuple[str, str]]) -> None:
     for url, name in used:
         found = httpx.get(f"{url}/{name}-*?filter_path=*.aliases", timeout=60).json()
         if found:

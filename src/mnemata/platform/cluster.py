@@ -13,7 +13,7 @@ from mnemata.domain.ids import TenantId
 from mnemata.domain.vector import Space
 from mnemata.index.cluster.engine import ClusterIndex
 from mnemata.index.cluster.options import Access, ClusterKind, ClusterOptions
-from mnemata.platform.index import Resume, epoch_of, known_or_begun_anew
+from mnemata.platform.opening import Resume, epoch_of, known_or_begun_anew
 from mnemata.platform.store import Store
 from mnemata.settings import Settings
 

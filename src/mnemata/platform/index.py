@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mnemata.domain.change import Position
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import MnemataError
 from mnemata.domain.vector import Space
 from mnemata.index.protocol import SearchIndex
-from mnemata.observability.logging import get_logger
+from mnemata.platform.opening import IndexOpening, Resume, epoch_of, known_or_begun_anew
 from mnemata.platform.store import Store
 from mnemata.settings import Settings
 
 if TYPE_CHECKING:
     from mnemata.index.local.engine import LocalIndex
     from mnemata.index.local.options import LocalOptions
-
-log = get_logger("platform")
-
-
-Resume = Callable[[], Awaitable[Position]]
-"""Gives the position to follow the feed from. Raises IndexUnavailable while the index is out of reach."""
-
-
-class IndexOpening(Protocol):
-    """An index on its way."""
-
-    async def on(self, store: Store, stack: AsyncExitStack) -> tuple[SearchIndex, Resume]:
-        """The index, closed with the stack, and what gives where in the feed it goes on."""
-        ...
 
 
 def index_opening(
@@ -105,22 +90,6 @@ def _last_epoch(root: Path) -> str | None:
     from mnemata.index.local.folders import last_epoch
 
     return last_epoch(root)
-
-
-async def epoch_of(store: Store) -> str:
-    async with store.database.platform() as transaction:
-        return await transaction.feed.epoch()
-
-
-async def known_or_begun_anew(store: Store, position: Position) -> bool:
-    """Whether the store's history has the position; where it has not, a new epoch was begun."""
-    async with store.database.platform() as transaction:
-        known = await transaction.feed.knows(position)
-        if not known:
-            await transaction.feed.new_epoch()
-    if not known:
-        log.warning("store_is_older_than_index", position=str(position))
-    return known
 
 
 def _resolved(position: Position) -> Resume:

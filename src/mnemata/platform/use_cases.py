@@ -25,9 +25,7 @@ def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp) -> Services:
     """Every use case, ready for a door."""
     database, clock, metrics = parts.store.database, parts.clock, parts.metrics
     publisher = None if parts.cache is None else parts.cache.publisher
-    findable = Findable(
-        parts.barrier, timeout_s=parts.settings.index.wait_timeout_s, publisher=publisher
-    )
+    findable = Findable(parts.barrier, timeout_s=parts.settings.index.wait_timeout_s, publisher=publisher)
     keep_s = parts.settings.retention.idempotency_s
     return Services(
         remember=Remember(
@@ -68,9 +66,7 @@ def _recall(parts: Parts) -> Recall:
 def _cached(parts: Parts, recall: Recall) -> Recall | CachedRecall:
     if parts.cache is None:
         return recall
-    return CachedRecall(
-        recall, parts.cache.answers, index_ready=parts.index_ready, metrics=parts.metrics
-    )
+    return CachedRecall(recall, parts.cache.answers, index_ready=parts.index_ready, metrics=parts.metrics)
 
 
 def _personalize(parts: Parts) -> Personalize:

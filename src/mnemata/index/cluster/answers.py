@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any
 from uuid import UUID
 
@@ -47,7 +48,7 @@ def legs_of(answers: Mapping[str, Any], query: IndexQuery, *, metric: Metric) ->
     lexical, vector = hits.get(Leg.LEXICAL), hits.get(Leg.VECTOR)
     return Legs(
         lexical=NOTHING_FOUND if lexical is None else _ranked(lexical.numbers, lexical.scores),
-        vector=_by_meaning(query.vector, lexical, vector, metric) if vector is not None else NOTHING_FOUND,
+        vector=_by_meaning(query, lexical, vector, metric) if vector is not None else NOTHING_FOUND,
         total=_total(hits),
         degraded=tuple(name for name in asked if name in failures or hits[name].partial),
         took_ms={name: hits[name].took_ms for name in asked if name in hits},
@@ -90,16 +91,22 @@ def _total(hits: Mapping[str, Hits]) -> int:
     return hits[Leg.LEXICAL].total if Leg.LEXICAL in hits else 0
 
 
-def _by_meaning(vector: Vector | None, lexical: Hits | None, nearest: Hits, metric: Metric) -> Found:
+def _by_meaning(query: IndexQuery, lexical: Hits | None, nearest: Hits, metric: Metric) -> Found:
     """The nearest, and besides them those that the words found, scored from the vectors themselves.
 
     The graph compares vectors of one byte a dimension: near enough to find, not to rank.
     """
     packed = dict(nearest.packed) if lexical is None else {**lexical.packed, **nearest.packed}
-    if vector is None or not packed:
+    if query.vector is None or not packed:
         return NOTHING_FOUND
-    rows = rows_of(list(packed.values()), vector.shape[0])
-    return _ranked(list(packed), _scores(rows, vector, metric).tolist())
+    rows = rows_of(list(packed.values()), query.vector.shape[0])
+    costs = [
+        (-score, n) for score, n in zip(_scores(rows, query.vector, metric).tolist(), packed, strict=True)
+    ]
+    chosen = {number for _, number in nsmallest(query.depth, (c for c in costs if c[1] in nearest.packed))}
+    if lexical is not None:
+        chosen |= lexical.packed.keys()
+    return Found.sorted(cost for cost in costs if cost[1] in chosen)
 
 
 def _scores(rows: NDArray[np.float32], vector: Vector, metric: Metric) -> NDArray[np.float32]:

@@ -30,6 +30,7 @@ _PARSED = 4_000
 """Words of one text that a cluster looks at when it chooses the rarest: of a longer one it would not see the end."""
 
 _PAGE = 1_000
+_SPARE = 10
 
 
 class QueryBuilder:
@@ -83,8 +84,10 @@ class QueryBuilder:
 
     def _by_meaning(self, query: IndexQuery, constraints: Constraints, vector: Vector) -> Body:
         needed = [*self._needed(query, constraints), {"term": {"embedded": True}}]
-        asked = self._dialect.nearest(vector, needed, depth=query.depth, candidates=self._candidates)
-        return self._found({**asked, "track_total_hits": False}, depth=query.depth, fields=("id", HALF))
+        # A few more than asked for: the graph compares vectors of one byte a dimension, and errs at the very edge.
+        depth = query.depth + max(_SPARE, query.depth // _SPARE)
+        asked = self._dialect.nearest(vector, needed, depth=depth, candidates=self._candidates)
+        return self._found({**asked, "track_total_hits": False}, depth=depth, fields=("id", HALF))
 
     def _count(self, needed: Sequence[Clause]) -> Body:
         return {"size": 0, "track_total_hits": True, "query": _filtered(needed), "timeout": self._timeout}

@@ -1,0 +1,285 @@
+"""What an index in a search cluster does beyond the common suite: many processes, tickets, positions, switches."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mnemata.domain.change import START, Position
+from mnemata.domain.clock import ManualClock
+from mnemata.domain.errors import IndexMoved, IndexRefused, IndexUnavailable
+from mnemata.domain.filter import EVERYTHING
+from mnemata.domain.ids import SequentialIds, TenantId
+from mnemata.domain.memory import Memory, text_hash
+from mnemata.domain.query import Mode, Words
+from mnemata.domain.vector import Metric, Space
+from mnemata.index.protocol import PENDING, Embedded, IndexQuery, Remove, Upsert, partition_of
+
+SPACE = Space(name="test/1", dimensions=8)
+ANA, BEN = TenantId("ana"), TenantId("ben")
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+IDS = SequentialIds()
+
+
+@pytest.fixture(params=["elasticsearch", "opensearch"])
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def name(request) -> str:
+    return f"t{abs(hash(request.node.nodeid)):x}"
+
+
+@pytest.fixture
+def make_index(cluster_index, kind, name):
+    """Engines of one index, as in several processes."""
+    return lambda **options: cluster_index(kind, name, space=SPACE, **options)
+
+
+@pytest.fixture
+async def index(make_index):
+    engine = make_index()
+    await engine.open()
+    yield engine
+    await engine.close()
+
+
+def memory(content: str, **values: Any) -> Memory:
+    empty: dict[str, Any] = {field.name: None for field in fields(Memory)}
+    given: dict[str, Any] = {
+        "id": IDS.new(),
+        "tenant": ANA,
+        "content": content,
+        "content_hash": text_hash(content),
+        "kind": "semantic",
+        "tags": (),
+        "metadata": {},
+        "importance": 0.5,
+        "created_at": NOON,
+        "updated_at": NOON,
+        "version": 1,
+    }
+    return Memory(**(empty | given | values))
+
+
+def upsert(content: str, *, axis: int | None = None, **values: Any) -> Upsert:
+    vector = PENDING
+    if axis is not None:
+        row = np.zeros(SPACE.dimensions, np.float32)
+        row[axis] = 1.0
+        vector = Embedded(vector=row, space=SPACE)
+    return Upsert(memory=memory(content, **values), vector=vector)
+
+
+def saying(first: Upsert, content: str) -> Upsert:
+    return replace(first, memory=replace(first.memory, content=content))
+
+
+def at(sequence: int) -> Position:
+    return Position(xid=3, sequence=sequence)
+
+
+async def found(index, text: str, *, tenant: TenantId = ANA) -> int:
+    query = IndexQuery(tenant=tenant, mode=Mode.LEXICAL, words=Words(text=text))
+    return (await index.search(query)).total
+
+
+# --- tickets ---------------------------------------------------------------------------------------------------------
+
+
+async def test_what_an_earlier_reading_says_never_replaces_what_a_later_one_said(index):
+    first = upsert("old words")
+    await index.apply([saying(first, "new words")], position=at(2), ticket=20)
+    await index.apply([first], position=at(1), ticket=10)
+    assert (await found(index, "new"), await found(index, "old")) == (1, 0)
+
+
+async def test_a_memory_that_a_later_reading_found_gone_does_not_come_back(index):
+    first = upsert("gone")
+    await index.apply([first], position=at(1), ticket=5)
+    await index.apply([Remove(tenant=ANA, memory_id=first.memory.id)], position=at(3), ticket=30)
+    await index.apply([first], position=at(2), ticket=20)
+    assert await found(index, "gone") == 0
+
+
+async def test_every_batch_twice_and_in_any_order_ends_as_the_last_reading(index):
+    first = upsert("version 0")
+    batches = [(saying(first, f"version {ticket}"), ticket) for ticket in (1, 2, 3, 4)]
+    for action, ticket in [*batches, *reversed(batches), *batches[::2]]:
+        await index.apply([action], position=START, ticket=ticket)
+    assert await found(index, "4") == 1
+    assert await found(index, "version") == 1
+
+
+# --- positions -------------------------------------------------------------------------------------------------------
+
+
+async def test_partitions_have_positions_of_their_own_which_another_process_reads(index, make_index):
+    await index.apply([upsert("one")], position=at(7), partition=3, ticket=1)
+    other = make_index()
+    positions = await other.open()
+    assert (len(positions), positions[3], min(positions)) == (16, at(7), START)
+    assert (await other.statistics()).positions == positions
+    await other.close()
+
+
+async def test_positions_only_move_forward_whoever_moves_them(index, make_index):
+    other = make_index()
+    await other.open()
+    await index.apply([], position=at(9), partition=0)
+    await other.apply([], position=at(4), partition=0)
+    await other.apply([], position=at(11), partition=0)
+    await index.apply([], position=at(10), partition=0)
+    await other.close()
+    assert (await index.statistics()).positions[0] == at(11)
+
+
+async def test_many_processes_move_one_position_at_once(index, make_index):
+    engines = [make_index() for _ in range(4)]
+    for engine in engines:
+        await engine.open()
+    moves = [engine.apply([], position=at(n), partition=1) for n, engine in enumerate(engines, 1)]
+    await asyncio.gather(*moves)
+    assert (await index.statistics()).positions[1] == at(4)
+    for engine in engines:
+        await engine.close()
+
+
+def test_a_memory_is_always_in_the_same_partition():
+    ids = [IDS.new() for _ in range(500)]
+    assert {partition_of(one, 1) for one in ids} == {0}
+    assert {partition_of(one, 16) for one in ids} == set(range(16))
+
+
+# --- several processes -----------------------------------------------------------------------------------------------
+
+
+async def test_processes_that_open_a_new_index_at_once_share_one(make_index):
+    engines = [make_index() for _ in range(3)]
+    await asyncio.gather(*(engine.open() for engine in engines))
+    # One of them may have made an index that another replaced: who opens again is in the live one.
+    for engine in engines:
+        await engine.open()
+    assert len({engine.generation.name for engine in engines}) == 1
+    for engine in engines:
+        await engine.close()
+
+
+async def test_a_process_that_writes_to_a_replaced_index_must_open_again(index, make_index):
+    other = make_index()
+    await other.open()
+    await other.apply([upsert("before")], position=at(5), ticket=1)
+    staged = await index.stage()
+    await staged.apply([upsert("staged")], position=at(2), ticket=2)
+    await index.adopt(staged)
+
+    for _ in range(2):
+        with pytest.raises(IndexMoved):
+            await other.apply([upsert("lost")], position=at(6), ticket=3)
+    assert await found(other, "staged") == 1
+    assert set(await other.open()) == {at(2)}
+    await other.apply([upsert("again")], position=at(6), ticket=4)
+    assert await found(index, "again") == 1
+    await other.close()
+
+
+async def test_a_replaced_index_is_kept_for_its_time_and_then_deleted(make_index):
+    clock = ManualClock(NOON)
+    index = make_index(clock=clock, keep_old_s=3_600.0)
+    await index.open()
+    old = index.generation.name
+    await index.adopt(await index.stage())
+    clock.set(NOON + timedelta(minutes=59))
+    await index.flush()
+    assert old in await every_index(index)
+    clock.set(NOON + timedelta(minutes=61))
+    await index.flush()
+    assert await every_index(index) == {index.generation.name}
+    await index.close()
+
+
+async def every_index(index) -> set[str]:
+    reply = await index._connection.send("GET", f"/{index.generation.alias}-*")
+    return set(reply.body)
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+async def test_a_document_that_the_cluster_refuses_is_told_and_loses_no_other(index):
+    good, bad = upsert("good"), upsert("bad", external_id="x" * 40_000)
+    with pytest.raises(IndexRefused):
+        await index.apply([good, bad], position=at(1), ticket=1)
+    await index.apply([good], position=at(1), ticket=1)
+    assert (await found(index, "good"), await found(index, "bad")) == (1, 0)
+
+
+async def test_an_index_out_of_reach_says_so_and_nothing_else(kind, cluster_url):
+    from mnemata.domain.clock import SystemClock
+    from mnemata.index.cluster.engine import ClusterIndex
+    from mnemata.index.cluster.options import Access, ClusterKind, ClusterOptions
+
+    access = Access(urls=("http://127.0.0.1:9",), search_timeout_s=5.0, write_timeout_s=5.0)
+    options = ClusterOptions(access=access)
+    index = ClusterIndex(ClusterKind(kind), epoch="e", space=SPACE, options=options, clock=SystemClock())
+    with pytest.raises(IndexUnavailable):
+        await index.open()
+    with pytest.raises(IndexUnavailable):
+        await index.search(IndexQuery(tenant=ANA, mode=Mode.LEXICAL, words=Words(text="a")))
+    await index.close()
+
+
+# --- tenants, metrics, synonyms --------------------------------------------------------------------------------------
+
+
+async def test_a_tenant_may_have_an_index_of_its_own_and_moves_with_the_others(make_index):
+    index = make_index(own=(BEN,))
+    await index.open()
+    await index.apply([upsert("shared"), upsert("shared", tenant=BEN)], position=at(1), ticket=1)
+    assert (await found(index, "shared"), await found(index, "shared", tenant=BEN)) == (1, 1)
+    assert (await index.statistics()).documents == 2
+    assert (await index.statistics(BEN)).documents == 1
+
+    staged = await index.stage()
+    await staged.apply([upsert("moved", tenant=BEN)], position=at(2), ticket=2)
+    await index.adopt(staged)
+    assert (await found(index, "moved", tenant=BEN), await found(index, "shared", tenant=BEN)) == (1, 0)
+    assert await index.matching(ANA, EVERYTHING, leg="lexical") == frozenset()
+    await index.close()
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+async def test_vector_scores_are_exact_in_every_metric(make_index, metric):
+    index = make_index(metric=metric)
+    await index.open()
+    rows = np.random.default_rng(5).normal(size=(40, SPACE.dimensions)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    upserts = [
+        Upsert(memory=memory(f"n{n}"), vector=Embedded(vector=row, space=SPACE)) for n, row in enumerate(rows)
+    ]
+    await index.apply(upserts, position=at(1), ticket=1)
+    query = IndexQuery(tenant=ANA, mode=Mode.VECTOR, words=Words(), vector=rows[0], depth=10)
+    told = (await index.search(query)).vector
+
+    exact = -np.sum((rows - rows[0]) ** 2, axis=1) if metric is Metric.L2 else rows @ rows[0]
+    best = sorted(range(40), key=lambda n: -exact[n])[:10]
+    assert [one.memory_id for one in told] == [upserts[n].memory.id for n in best]
+    assert [one.score for one in told] == pytest.approx([float(exact[n]) for n in best], abs=2e-3)
+    await index.close()
+
+
+async def test_synonyms_find_where_the_cluster_can(cluster_index, name):
+    index = cluster_index("opensearch", name, space=SPACE, synonyms=("boat, ship, vessel", "nyc => new york"))
+    await index.open()
+    await index.apply([upsert("The ships left the harbour"), upsert("A trip to New York")], position=at(1))
+    assert (await index.statistics()).details["analysis"] == "cluster"
+    assert await found(index, "boat") == 1
+    assert await found(index, "nyc") == 1
+    assert await found(index, "aeroplane") == 0
+    await index.close()
