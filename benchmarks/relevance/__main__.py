@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def main() -> None:
     options = _options()
     console = Console(stderr=str(options.json) == "-", width=None if sys.stdout.isatty() else WIDTH)
     figures = dict[str, Any]()
-    with serving() as url, console.status("starting") as status:
+    with serving(_search(options)) as url, console.status("starting") as status:
         for name in options.sets:
             chosen = sets.load(options.data / name, questions=options.questions)
             figures[name] = _measure(url, chosen, status.update)
@@ -59,6 +60,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, default=None, help="write the figures to a file, or - for stdout"
     )
+    engines = ("local", "elasticsearch", "opensearch")
+    parser.add_argument("--engine", choices=engines, default="local", help="what searches")
+    parser.add_argument("--search-url", default="http://127.0.0.1:9200", help="the cluster's nodes")
     options = parser.parse_args()
     options.data = _folder(parser, options.data)
     present = sets.names_in(options.data)
@@ -67,6 +71,14 @@ def _options() -> argparse.Namespace:
     if missing or not present:
         parser.error(f"{options.data} holds no retrieval set {', '.join(missing)}".rstrip())
     return options
+
+
+def _search(options: argparse.Namespace) -> dict[str, str] | None:
+    """Settings of an index of its own in the cluster; it stays there for whoever wants to look at it."""
+    if options.engine == "local":
+        return None
+    index = f"eval{os.getpid()}"
+    return {"kind": options.engine, "url": options.search_url, "index": index, "shards": "1"}
 
 
 def _folder(parser: argparse.ArgumentParser, given: str) -> Path:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 import httpx
@@ -19,8 +19,11 @@ STOPPED_WITHIN_S = 60.0
 
 
 @contextlib.contextmanager
-def serving() -> Generator[str]:
-    """The URL of a platform that answers while the block runs. Raises SystemExit with its log where it does not start."""
+def serving(search: Mapping[str, str] | None = None) -> Generator[str]:
+    """The URL of a platform that answers while the block runs. Raises SystemExit with its log where it does not start.
+
+    `search`: settings of a search cluster, by their names; absent, the platform searches in its own process.
+    """
     with tempfile.TemporaryDirectory(prefix="mnemata-eval-") as folder:
         data_dir, log = Path(folder) / "data", Path(folder) / "serve.log"
         # As root the embedded PostgreSQL runs as another user, who must be able to reach the folder.
@@ -28,7 +31,7 @@ def serving() -> Generator[str]:
         with log.open("wb") as written:
             process = subprocess.Popen(
                 [sys.executable, "-m", "mnemata", "serve", "--port", "0"],
-                env={**_environment(), "MNEMATA_DATA_DIR": str(data_dir), "MNEMATA_LOG__LEVEL": "warning"},
+                env={**_environment(), **_chosen(search, data_dir)},
                 stdout=written,
                 stderr=subprocess.STDOUT,
             )
@@ -38,6 +41,11 @@ def serving() -> Generator[str]:
             raise SystemExit(f"the platform went away ({error}):\n{_tail(log)}") from error
         finally:
             _stop(process)
+
+
+def _chosen(search: Mapping[str, str] | None, data_dir: Path) -> dict[str, str]:
+    given = {f"MNEMATA_SEARCH__{name.upper()}": value for name, value in (search or {}).items()}
+    return {**given, "MNEMATA_DATA_DIR": str(data_dir), "MNEMATA_LOG__LEVEL": "warning"}
 
 
 def _environment() -> dict[str, str]:

@@ -25,7 +25,8 @@ READY_S = 180.0
 class SearchNodeOptions:
     """`engine`: 'elasticsearch' or 'opensearch'. `peers`: transport ports of the whole cluster, this node's among them.
 
-    `settings` go into the configuration file as they are; `secure` turns Elasticsearch's security module on.
+    `settings` go into the configuration file as they are, `files` beside it by their names; `secure` turns Elasticsearch's
+    security module on, and with `tls` it is spoken to by https: the files must hold what that needs.
     """
 
     engine: str
@@ -35,6 +36,8 @@ class SearchNodeOptions:
     peers: Sequence[int] = ()
     heap_mb: int = 512
     secure: bool = False
+    tls: bool = False
+    files: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
 
 
@@ -43,7 +46,7 @@ class SearchNode:
 
     def __init__(self, options: SearchNodeOptions) -> None:
         self.options = options
-        self.url = f"http://127.0.0.1:{options.http_port}"
+        self.url = f"{'https' if options.tls else 'http'}://127.0.0.1:{options.http_port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -112,7 +115,8 @@ class SearchNode:
 
     def _answers(self, path: str) -> bool:
         try:
-            status = httpx.get(self.url + path, timeout=10).status_code
+            # Whether its certificate is right is for those to find out who send it something.
+            status = httpx.get(self.url + path, timeout=10, verify=False).status_code  # noqa: S501
         except httpx.HTTPError:
             return False
         # With security on, an answer without a credential is an answer too.
@@ -137,6 +141,8 @@ class SearchNode:
         name = self.options.engine
         lines = [f"{key}: {value}\n" for key, value in self._configuration().items()]
         (folder / f"{name}.yml").write_text("".join(lines))
+        for file, content in self.options.files.items():
+            (folder / file).write_text(content)
 
     def _configuration(self) -> dict[str, str]:
         options = self.options
