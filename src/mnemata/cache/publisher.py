@@ -47,6 +47,12 @@ class Publisher:
         for bucket in range(self._keys.buckets):
             self._last[bucket, partition] = position
 
+    def leave(self, partition: int) -> None:
+        """Another process has the partition from now on, and says what is true of it."""
+        self._reached.pop(partition, None)
+        for bucket in range(self._keys.buckets):
+            self._last.pop((bucket, partition), None)
+
     async def publish(self, changes: Sequence[Change], *, position: Position, partition: int = 0) -> bool:
         """Whether every reader of the server knows of the changes now; never raises.
 

@@ -12,6 +12,7 @@ from mnemata.cache.client import CacheClient, ClientOptions
 from mnemata.cache.embedded import EmbeddedValkey, embedded_available
 from mnemata.cache.keys import Keys, namespace_of
 from mnemata.cache.lifetimes import Lifetimes
+from mnemata.cache.memories import MemoryCache
 from mnemata.cache.publisher import Publisher
 from mnemata.cache.standing import Standing
 from mnemata.domain.clock import Clock
@@ -41,6 +42,7 @@ class Cache:
     standing: Standing
     publisher: Publisher
     answers: AnswerCache
+    memories: MemoryCache
     embedded: EmbeddedValkey | None
 
     def start(self, tasks: Tasks) -> None:
@@ -60,6 +62,7 @@ class Cache:
 
     async def close(self) -> None:
         await self.answers.close()
+        await self.memories.close()
         await self.client.close()
         if self.embedded is not None:
             await asyncio.to_thread(self.embedded.stop)
@@ -89,7 +92,7 @@ async def wired_cache(
         namespace=namespace_of(chosen.namespace, epoch, space.name, settings.search.kind, __version__),
         buckets=CLUSTER_BUCKETS if client.options.cluster else 1,
     )
-    standing = Standing(lambda: (barrier.position,))
+    standing = Standing(lambda: barrier.positions)
     cache = Cache(
         client=client,
         keys=keys,
@@ -105,6 +108,14 @@ async def wired_cache(
             options=AnswerOptions(
                 lifetimes=_lifetimes(settings), largest=chosen.max_value_bytes, wait_s=chosen.wait_s
             ),
+        ),
+        memories=MemoryCache(
+            client,
+            keys,
+            standing,
+            metrics=metrics,
+            lifetimes=_lifetimes(settings),
+            largest=chosen.max_value_bytes,
         ),
         embedded=embedded,
     )

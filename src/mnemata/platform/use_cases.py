@@ -39,7 +39,9 @@ def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp) -> Services:
             idempotency_s=keep_s,
         ),
         revise=Revise(database, findable, clock=clock, metrics=metrics, idempotency_s=keep_s),
-        read=Read(database, clock=clock),
+        read=Read(
+            database, clock=clock, memories=None if parts.cache is None else parts.cache.memories
+        ),
         forget=Forget(database, findable, clock=clock, metrics=metrics),
         recall=_cached(parts, _recall(parts)),
         access=Access(database, required=parts.settings.auth_required, clock=clock),

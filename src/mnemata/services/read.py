@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from mnemata.cache.memories import MemoryCache
 from mnemata.domain.attributes import parse_instant
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import InvalidCursor, InvalidField, MemoryNotFound
@@ -31,9 +32,10 @@ class Page:
 
 
 class Read:
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, clock: Clock, memories: MemoryCache | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._memories = memories
 
     async def get(self, scope: Scope, memory_id: MemoryId, *, as_of: datetime | None = None) -> Memory:
         """The memory as it is, or as it was at a moment.
@@ -41,14 +43,23 @@ class Read:
         Raises MemoryNotFound where there is none in this tenant, or it was forgotten or expired by then.
         """
         scope.require(Role.READER)
-        async with self._database.tenant(scope) as transaction:
-            if as_of is None:
-                memory = await transaction.memories.get(memory_id)
-            else:
+        if as_of is None:
+            memory = await self._current(scope, memory_id)
+        else:
+            async with self._database.tenant(scope) as transaction:
                 memory = await transaction.memories.as_of(memory_id, as_of)
         if memory is None or memory.deleted_at is not None or memory.expired_at(as_of or self._clock.now()):
             raise MemoryNotFound(memory_id=memory_id)
         return memory
+
+    async def _current(self, scope: Scope, memory_id: MemoryId) -> Memory | None:
+        async def load() -> Memory | None:
+            async with self._database.tenant(scope) as transaction:
+                return await transaction.memories.get(memory_id)
+
+        if self._memories is None:
+            return await load()
+        return await self._memories.through(scope.tenant, memory_id, load)
 
     async def list(
         self,
