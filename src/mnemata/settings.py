@@ -74,6 +74,14 @@ class DatabaseSettings(Section):
 
 
 class CacheSettings(Section):
+    pooler: Literal["auto", "none", "transaction"] = Field(
+        default="auto",
+        description="Whether PgBouncer or its like gives each transaction another connection; `auto`: find out.",
+    )
+    direct_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL past the pooler: notifications, migrations and backups need it; absent: `url`.",
+    )
     url: SecretStr | None = Field(
         default=None,
         description="Redis or Valkey by URL (`redis://`, `rediss://`, `unix://`, `redis+cluster://`); absent: the embedded one; `off`: none.",
@@ -265,6 +273,23 @@ class BackupSettings(Section):
 class LogSettings(Section):
     format: Literal["auto", "console", "json"] = Field(
         default="auto", description="`auto`: console on a terminal, JSON elsewhere."
+class WorkerSettings(Section):
+    in_server: bool = Field(
+        default=False,
+        description="Whether `serve` does a worker's work too; with a local index it always does.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address of a worker's health page.")
+    port: int = Field(
+        default=8081, ge=0, le=65_535, description="TCP port of a worker's health page; 0 chooses a free one."
+    )
+    lease_s: float = Field(
+        default=10.0,
+        ge=1,
+        le=300,
+        description="After how long the work of a worker that ended without a word falls to the others, in seconds.",
+    )
+
+
     )
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least level that is written."
@@ -303,9 +328,20 @@ class Settings(Section):
     log: LogSettings = Field(default_factory=LogSettings)
     client: ClientSettings = Field(default_factory=ClientSettings)
 
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
     @property
     def on_loopback(self) -> bool:
         return self.http.host in {"127.0.0.1", "::1", "localhost"}
+    @property
+    def local(self) -> bool:
+        """Whether the index is in this process: then all work is, too."""
+        return self.search.kind == "local"
+
+    @property
+    def stateless(self) -> bool:
+        """Whether everything that is kept is kept elsewhere, so that any number of processes may run."""
+        return not self.local and self.database.url is not None and self.cache.url is not None
+
 
     @property
     def auth_required(self) -> bool:

@@ -70,6 +70,7 @@ class Metrics:
         self.index_rebuilds = Counter(
             "mnemata_index_rebuilds", "Rebuilds of the index.", ["cause"], registry=r
         )
+        self.leases_held = Gauge("mnemata_leases_held", "Leases that this process has.", registry=r)
         self.feed_stalls = Counter(
             "mnemata_feed_stalls", "Times that the change feed stood still.", registry=r
         )

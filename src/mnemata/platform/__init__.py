@@ -14,7 +14,8 @@ from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.platform.backups import backup_to
 from mnemata.platform.cache import wired_cache
-from mnemata.platform.crew import indexer_of, start_workers
+from mnemata.platform.crew import indexer_of, start_common, start_workers
+from mnemata.platform.fleet import start_leased, start_listening
 from mnemata.platform.index import index_opening
 from mnemata.platform.model import chosen_embedder, open_batcher
 from mnemata.platform.parts import Parts
@@ -59,9 +60,11 @@ class Platform:
         clock: Clock | None = None,
         ids: IdFactory | None = None,
         embedder: Embedder | None = None,
+        works: bool = True,
     ) -> Platform:
         """A platform that answers. What was opened is closed again where something fails on the way.
 
+        `works`: whether it does a worker's work too; with a local index it always does.
         Raises DataFolderLocked, ConfigurationError, StoreUnavailable. A damaged model or index does not stop it:
         searches say what is degraded.
         """
@@ -73,7 +76,7 @@ class Platform:
             parts = await _open_parts(
                 settings, chosen, stack, metrics=metrics, clock=clock, ids=ids or Uuid7Factory()
             )
-            services = _start(parts, stack)
+            services = _start(parts, stack, works=works)
             log.info("platform_open", took_ms=round((time.perf_counter() - started) * 1_000))
             return cls(parts, services, stack.pop_all())
 
@@ -95,10 +98,10 @@ async def _open_parts(
     space = WORDS_ONLY if embedder is None else embedder.space
     folder = await hold_folder(settings, stack)
     opening = index_opening(settings, folder.index, stack, space=space, clock=clock)
-    barrier = IndexBarrier()
     store = await open_store_in(folder, settings, stack, metrics=metrics, clock=clock)
     batcher = await open_batcher(settings, embedder, stack, metrics)
     index, resume = await opening.on(store, stack)
+    barrier = IndexBarrier(index.partitions)
     return Parts(
         settings=settings,
         store=store,
@@ -119,8 +122,8 @@ async def _open_parts(
     )
 
 
-def _start(parts: Parts, stack: AsyncExitStack) -> Services:
-    """The use cases, with the workers running behind them until the stack is closed."""
+def _start(parts: Parts, stack: AsyncExitStack, *, works: bool) -> Services:
+    """The use cases, with what this process does of the work running behind them until the stack is closed."""
     database = parts.store.database
     vectors = VectorSource(
         database, parts.batcher, space=parts.space, health=parts.health, written=parts.written
@@ -130,5 +133,11 @@ def _start(parts: Parts, stack: AsyncExitStack) -> Services:
     back_up = backup_to(parts.settings, parts.store, parts.clock)
     tasks = Tasks()
     stack.push_async_callback(tasks.stop)
-    start_workers(tasks, parts, indexer, vectors, back_up)
+    start_common(tasks, parts)
+    if parts.settings.local:
+        start_workers(tasks, parts, indexer, vectors, back_up)
+    else:
+        start_listening(tasks, parts)
+        if works:
+            start_leased(tasks, stack, parts, indexer=indexer, vectors=vectors, back_up=back_up)
     return wire(parts, rebuilder, back_up)

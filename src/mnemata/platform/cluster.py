@@ -31,13 +31,13 @@ class ClusterOpening:
         index = ClusterIndex(self._kind, space=self._space, options=self._options, clock=self._clock)
         stack.push_async_callback(index.close)
 
-        async def resume() -> Position:
+        async def resume() -> tuple[Position, ...]:
             index.expect(await epoch_of(store))
-            position = min(await index.open())
-            if await known_or_begun_anew(store, position):
-                return position
+            positions = await index.open()
+            if await known_or_begun_anew(store, positions):
+                return positions
             index.expect(await epoch_of(store))
-            return min(await index.open())
+            return await index.open()
 
         return index, resume
 

@@ -41,6 +41,17 @@ def indexer_of(parts: Parts, vectors: VectorSource) -> Indexer:
     )
 
 
+def start_common(tasks: Tasks, parts: Parts) -> None:
+    """Start what every process needs, whatever its part."""
+    batcher = parts.batcher
+    if parts.cache is not None:
+        parts.cache.start(tasks)
+    if parts.store.embedded is not None:
+        tasks.start("supervise_postgres", parts.store.embedded.supervise)
+    if batcher is not None:
+        tasks.start("warm_model", lambda: warm(batcher, parts.health))
+
+
 def start_workers(
     tasks: Tasks,
     parts: Parts,
@@ -48,30 +59,40 @@ def start_workers(
     vectors: VectorSource,
     back_up: BackUp,
 ) -> None:
-    """Start everything that must run."""
+    """Start everything that works on a local index, which is this process's alone."""
     database, batcher = parts.store.database, parts.batcher
-    if parts.cache is not None:
-        parts.cache.start(tasks)
-    if parts.store.embedded is not None:
-        tasks.start("supervise_postgres", parts.store.embedded.supervise)
     tasks.start("indexer", lambda: _index(parts, indexer))
-    tasks.start("listen", lambda: _listen(database, parts.barrier))
-    tasks.start("watch", _watch(parts).run)
-    tasks.start("sweeper", _sweeper(parts).run)
+    tasks.start("listen", lambda: wake_by_changes(database, parts.barrier))
+    tasks.start("watch", watch_of(parts).run)
+    tasks.start("sweeper", sweeper_of(parts).run)
     if batcher is not None:
-        tasks.start("warm_model", lambda: warm(batcher, parts.health))
         tasks.start("backfill", Backfill(database, batcher, vectors, parts.barrier, clock=parts.clock).run)
+    backups = schedule_of(parts, back_up)
+    if backups is not None:
+        tasks.start("backups", backups.run)
+
+
+def schedule_of(parts: Parts, back_up: BackUp) -> BackupSchedule | None:
     interval_s = parts.settings.backup.interval_s
-    if interval_s > 0:
-        run = scheduled(parts.settings, parts.store, back_up, parts.clock)
-        tasks.start("backups", BackupSchedule(run, interval_s=interval_s, metrics=parts.metrics).run)
+    if interval_s <= 0:
+        return None
+    run = scheduled(parts.settings, parts.store, back_up, parts.clock)
+    return BackupSchedule(run, interval_s=interval_s, metrics=parts.metrics)
 
 
-def _watch(parts: Parts) -> Watch:
-    return Watch(parts.store.database, parts.index, parts.barrier, clock=parts.clock, metrics=parts.metrics)
+def watch_of(parts: Parts) -> Watch:
+    name = "local" if parts.settings.local else parts.settings.search.index
+    return Watch(
+        parts.store.database,
+        parts.index,
+        parts.barrier,
+        clock=parts.clock,
+        metrics=parts.metrics,
+        name=name,
+    )
 
 
-def _sweeper(parts: Parts) -> Sweeper:
+def sweeper_of(parts: Parts) -> Sweeper:
     retention = parts.settings.retention
     return Sweeper(
         parts.store.database,
@@ -87,13 +108,13 @@ async def _index(parts: Parts, indexer: Indexer) -> None:
     """Follow the feed from where the index is, as soon as the index can be reached."""
     while True:
         try:
-            await indexer.run(await parts.resume())
+            await indexer.run(min(await parts.resume()))
         except IndexUnavailable as error:
             log.warning("index_not_open", code=error.code, reason=error.facts["reason"])
             await asyncio.sleep(_OPEN_AGAIN_AFTER_S)
 
 
-async def _listen(database: Database, barrier: IndexBarrier) -> None:
+async def wake_by_changes(database: Database, barrier: IndexBarrier) -> None:
     """Wake the indexer whenever any process has committed a change."""
     async for _ in database.listen():
         barrier.wake()

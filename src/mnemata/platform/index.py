@@ -49,33 +49,33 @@ class LocalOpening:
         An index that has seen more than the store holds was built on data that is gone (an older copy was put back): the
         store begins a new epoch, so that nothing trusts what was derived before.
         """
-        index, position = await self._opened_on(await epoch_of(store))
-        if not await known_or_begun_anew(store, position):
+        index, positions = await self._opened_on(await epoch_of(store))
+        if not await known_or_begun_anew(store, positions):
             await index.close()
-            index, position = await self._open(await epoch_of(store))
+            index, positions = await self._open(await epoch_of(store))
         stack.push_async_callback(index.close)
-        return index, _resolved(position)
+        return index, _resolved(positions)
 
-    async def _opened_on(self, epoch: str) -> tuple[LocalIndex, Position]:
+    async def _opened_on(self, epoch: str) -> tuple[LocalIndex, tuple[Position, ...]]:
         early = await self._early
         if early is None:
             return await self._open(epoch)
-        index, position, guessed = early
+        index, positions, guessed = early
         if guessed == epoch:
-            return index, position
+            return index, positions
         await index.close()
         return await self._open(epoch)
 
-    async def _open_early(self) -> tuple[LocalIndex, Position, str] | None:
+    async def _open_early(self) -> tuple[LocalIndex, tuple[Position, ...], str] | None:
         epoch = await asyncio.to_thread(_last_epoch, self._root)
         return None if epoch is None else (*await self._open(epoch), epoch)
 
-    async def _open(self, epoch: str) -> tuple[LocalIndex, Position]:
+    async def _open(self, epoch: str) -> tuple[LocalIndex, tuple[Position, ...]]:
         from mnemata.index.local.engine import LocalIndex
 
         options = _index_options(self._settings)
         index = LocalIndex(self._root, epoch=epoch, space=self._space, options=options)
-        return index, min(await index.open())
+        return index, await index.open()
 
     async def _abandon(self) -> None:
         """Close what was opened where the store never came. Closing it twice does nothing."""
@@ -92,9 +92,9 @@ def _last_epoch(root: Path) -> str | None:
     return last_epoch(root)
 
 
-def _resolved(position: Position) -> Resume:
-    async def resume() -> Position:
-        return position
+def _resolved(positions: tuple[Position, ...]) -> Resume:
+    async def resume() -> tuple[Position, ...]:
+        return positions
 
     return resume
 

@@ -13,8 +13,8 @@ from mnemata.platform.store import Store
 
 log = get_logger("platform")
 
-Resume = Callable[[], Awaitable[Position]]
-"""Gives the position to follow the feed from. Raises IndexUnavailable while the index is out of reach."""
+Resume = Callable[[], Awaitable[tuple[Position, ...]]]
+"""Gives the position to follow each partition of the feed from. Raises IndexUnavailable while the index is out of reach."""
 
 
 class IndexOpening(Protocol):
@@ -30,8 +30,9 @@ async def epoch_of(store: Store) -> str:
         return await transaction.feed.epoch()
 
 
-async def known_or_begun_anew(store: Store, position: Position) -> bool:
-    """Whether the store's history has the position; where it has not, a new epoch was begun."""
+async def known_or_begun_anew(store: Store, positions: tuple[Position, ...]) -> bool:
+    """Whether the store's history has the positions; where it has not, a new epoch was begun."""
+    position = max(positions)
     async with store.database.platform() as transaction:
         known = await transaction.feed.knows(position)
         if not known:

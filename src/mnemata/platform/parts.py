@@ -25,14 +25,14 @@ from mnemata.settings import Settings
 class Parts:
     """Opened, and not yet wired. `space`: the one in use; `index_ready`: set once the index has caught up.
 
-    `resume`: opens the index where that is still to be done, and gives the position in the feed to go on from; raises
+    `resume`: opens the index where that is still to be done, and gives the positions in the feed to go on from; raises
     IndexUnavailable while it cannot.
     """
 
     settings: Settings
     store: Store
     index: SearchIndex
-    resume: Callable[[], Awaitable[Position]]
+    resume: Callable[[], Awaitable[tuple[Position, ...]]]
     batcher: Batcher | None
     space: Space
     cache: Cache | None

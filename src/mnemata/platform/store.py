@@ -12,7 +12,7 @@ from mnemata.observability.metrics import Metrics
 from mnemata.platform.threads import to_its_end
 from mnemata.settings import Settings
 from mnemata.store.data_folder import DataFolder
-from mnemata.store.database import Database, PoolOptions
+from mnemata.store.database import Database, Pooler, PoolOptions
 from mnemata.store.embedded import EmbeddedPostgres
 from mnemata.store.migrate import migrate
 
@@ -52,9 +52,10 @@ async def open_store_in(
         url = embedded.url
     else:
         url = settings.database.url.get_secret_value()
+    options = _pool_options(settings)
     if settings.database.migrate:
-        await asyncio.to_thread(migrate, url)
-    database = await Database.open(url, options=_pool_options(settings), metrics=metrics, clock=clock)
+        await asyncio.to_thread(migrate, options.direct_url or url)
+    database = await Database.open(url, options=options, metrics=metrics, clock=clock)
     stack.push_async_callback(database.close)
     return Store(folder=folder, embedded=embedded, url=url, database=database)
 
@@ -69,4 +70,6 @@ def _pool_options(settings: Settings) -> PoolOptions:
         statement_timeout_s=chosen.statement_timeout_s,
         lock_timeout_s=chosen.lock_timeout_s,
         application_name=chosen.application_name,
+        pooler=Pooler.NONE if chosen.url is None else Pooler(chosen.pooler),
+        direct_url=None if chosen.direct_url is None else chosen.direct_url.get_secret_value(),
     )

@@ -75,7 +75,7 @@ def _personalize(parts: Parts) -> Personalize:
     chosen = parts.settings.personalization
     # Searches see a write once the index has reached it: a profile read before that is not of the same moment.
     cache = ProfileCache(
-        capacity=chosen.profiles, keep_s=chosen.keep_s, freshness=lambda: parts.barrier.position
+        capacity=chosen.profiles, keep_s=chosen.keep_s, freshness=lambda: parts.barrier.positions
     )
     return Personalize(
         parts.store.database, cache, space=parts.space, timeout_s=chosen.timeout_s, clock=parts.clock

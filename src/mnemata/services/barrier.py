@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections.abc import Mapping
 
 from mnemata.domain.change import START, Position
 
@@ -13,19 +14,35 @@ class IndexBarrier:
     """Where writers and the indexer meet, on one event loop.
 
     Writers `wake` the indexer after their commit and `wait` for a position; the indexer `advance`s and releases in
-    one go everybody whose position was reached.
+    one go everybody whose position was reached. The feed may be divided into partitions, each with its own position.
     """
 
-    def __init__(self) -> None:
-        self._position = START
-        self._waiting: list[tuple[Position, int, asyncio.Future[None]]] = []
+    def __init__(self, partitions: int = 1) -> None:
+        self._positions = [START] * partitions
+        self._waiting: list[list[tuple[Position, int, asyncio.Future[None]]]] = [
+            [] for _ in range(partitions)
+        ]
         self._order = itertools.count()
         self._work = asyncio.Event()
 
     @property
+    def partitions(self) -> int:
+        return len(self._positions)
+
+    @property
     def position(self) -> Position:
-        """What searches see by now."""
-        return self._position
+        """What searches see by now of every partition."""
+        return min(self._positions)
+
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """What searches see by now, by partition."""
+        return tuple(self._positions)
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether a writer waits."""
+        return any(self._waiting)
 
     def wake(self) -> None:
         """Tell the indexer that there is something to read."""
@@ -41,29 +58,58 @@ class IndexBarrier:
         finally:
             self._work.clear()
 
+    def sees(self, marks: Mapping[int, Position]) -> bool:
+        """Whether searches see these positions, by partition."""
+        return all(position <= self._positions[partition] for partition, position in marks.items())
+
     async def wait(self, position: Position, *, timeout_s: float) -> bool:
-        """True once searches see the position; False when the time is over first."""
-        if position <= self._position:
+        """True once searches see the position in every partition; False when the time is over first."""
+        return await self.wait_for(dict.fromkeys(range(self.partitions), position), timeout_s=timeout_s)
+
+    async def wait_for(self, marks: Mapping[int, Position], *, timeout_s: float) -> bool:
+        """True once searches see these positions, by partition; False when the time is over first."""
+        if self.sees(marks):
             return True
-        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (position, next(self._order), reached))
+        reached = [
+            self._enter(partition, position)
+            for partition, position in marks.items()
+            if position > self._positions[partition]
+        ]
         self.wake()
         try:
             async with asyncio.timeout(timeout_s):
-                await reached
+                for one in reached:
+                    await one
         except TimeoutError:
             return False
+        finally:
+            for one in reached:
+                one.cancel()
         return True
 
-    def start_from(self, position: Position) -> None:
+    def start_from(self, position: Position, *, partition: int | None = None) -> None:
         """Take up the feed here, also where that is behind what searches saw before: another index is live."""
-        self._position = position
-        self.advance(position)
+        for one in self._chosen(partition):
+            self._positions[one] = position
+            self._release(one)
 
-    def advance(self, position: Position) -> None:
-        """Announce that searches see everything up to the position."""
-        self._position = max(self._position, position)
-        while self._waiting and self._waiting[0][0] <= self._position:
-            _, _, reached = heapq.heappop(self._waiting)
+    def advance(self, position: Position, *, partition: int | None = None) -> None:
+        """Announce that searches see everything up to the position; without a partition, in all of them."""
+        for one in self._chosen(partition):
+            self._positions[one] = max(self._positions[one], position)
+            self._release(one)
+
+    def _chosen(self, partition: int | None) -> range:
+        return range(self.partitions) if partition is None else range(partition, partition + 1)
+
+    def _enter(self, partition: int, position: Position) -> asyncio.Future[None]:
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting[partition], (position, next(self._order), reached))
+        return reached
+
+    def _release(self, partition: int) -> None:
+        waiting = self._waiting[partition]
+        while waiting and (waiting[0][0] <= self._positions[partition] or waiting[0][2].done()):
+            _, _, reached = heapq.heappop(waiting)
             if not reached.done():
                 reached.set_result(None)

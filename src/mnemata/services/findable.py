@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 
 from mnemata.cache.publisher import Publisher
 from mnemata.domain.change import Position
 from mnemata.domain.ids import MemoryId, TenantId
+from mnemata.index.protocol import partition_of
 from mnemata.services.barrier import IndexBarrier
 from mnemata.services.outcome import WaitFor
 
@@ -21,13 +22,13 @@ class Findable:
 
     async def after(
         self,
-        positions: Sequence[Position],
+        positions: Mapping[MemoryId, Position],
         wait_for: WaitFor,
         *,
         tenant: TenantId,
         ids: Collection[MemoryId] | None = None,
     ) -> bool:
-        """Whether searches see all of the positions; never raises: the write is durable already.
+        """Whether searches see the changes of all these memories; never raises: the write is durable already.
 
         `ids`: the memories that were written; None: too many to be named.
         """
@@ -39,8 +40,17 @@ class Findable:
             await self._publisher.changed(tenant, ids)
         return indexed
 
-    async def _indexed(self, positions: Sequence[Position], wait_for: WaitFor) -> bool:
+    async def _indexed(self, positions: Mapping[MemoryId, Position], wait_for: WaitFor) -> bool:
+        marks = self._marks(positions)
         self._barrier.wake()
         if wait_for is WaitFor.NONE:
-            return max(positions) <= self._barrier.position
-        return await self._barrier.wait(max(positions), timeout_s=self._timeout_s)
+            return self._barrier.sees(marks)
+        return await self._barrier.wait_for(marks, timeout_s=self._timeout_s)
+
+    def _marks(self, positions: Mapping[MemoryId, Position]) -> dict[int, Position]:
+        """The last of the positions in each partition."""
+        marks: dict[int, Position] = {}
+        for memory_id, position in positions.items():
+            partition = partition_of(memory_id, self._barrier.partitions)
+            marks[partition] = max(position, marks.get(partition, position))
+        return marks

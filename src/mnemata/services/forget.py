@@ -56,7 +56,8 @@ class Forget:
             after = forgotten(memory, now=self._clock.now())
             positions = await transaction.memories.replace([after], operation=Operation.FORGOTTEN)
         self._metrics.writes.labels(Operation.FORGOTTEN.value).inc()
-        return await self._findable.after(positions, wait_for, tenant=scope.tenant, ids=[memory_id])
+        written = {memory_id: positions[0]}
+        return await self._findable.after(written, wait_for, tenant=scope.tenant, ids=[memory_id])
 
     async def by_filter(
         self,
@@ -79,17 +80,17 @@ class Forget:
         if dry_run:
             return Forgotten(matched=matched, forgotten=0, dry_run=True)
         gone = 0
-        positions: list[Position] = []
+        positions: dict[MemoryId, Position] = {}
         while gone < matched:
             chunk = await self._forget_chunk(scope, condition)
             if not chunk:
                 break
             gone += len(chunk)
-            positions = chunk
+            positions |= chunk
         indexed = await self._findable.after(positions, wait_for, tenant=scope.tenant)
         return Forgotten(matched=matched, forgotten=gone, dry_run=False, indexed=indexed)
 
-    async def _forget_chunk(self, scope: Scope, condition: Filter) -> list[Position]:
+    async def _forget_chunk(self, scope: Scope, condition: Filter) -> dict[MemoryId, Position]:
         now = self._clock.now()
         async with self._database.tenant(scope) as transaction:
             ids = await transaction.memories.ids_matching(condition, limit=_CHUNK, now=now, lock=True)
@@ -97,4 +98,4 @@ class Forget:
             after = [forgotten(memory, now=now) for memory in memories.values()]
             positions = await transaction.memories.replace(after, operation=Operation.FORGOTTEN)
         self._metrics.writes.labels(Operation.FORGOTTEN.value).inc(len(positions))
-        return list(positions)
+        return dict(zip((memory.id for memory in after), positions, strict=True))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mnemata.domain.change import Position
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import InvalidField, MnemataError, SpaceMismatch, TooLarge
-from mnemata.domain.ids import IdFactory
+from mnemata.domain.ids import IdFactory, MemoryId
 from mnemata.domain.memory import GivenVector, Memory, MemoryDraft, Operation
 from mnemata.domain.revision import next_version
 from mnemata.domain.rules import MAX_BATCH, new_memory
@@ -89,7 +89,7 @@ class Remember:
             raise TooLarge(field="items", limit=MAX_BATCH, unit="memories", actual=len(drafts))
         results: dict[int, Remembered | MnemataError] = {}
         items = self._prepare(scope, drafts, results)
-        positions: list[Position] = []
+        positions: dict[MemoryId, Position] = {}
         written: list[Written] = []
         async with self._database.tenant(scope) as transaction:
             replayed = await self._replays.claim(transaction, once)
@@ -151,7 +151,7 @@ class Remember:
         transaction: TenantTransaction,
         items: list[_Item],
         results: dict[int, Remembered | MnemataError],
-    ) -> list[Position]:
+    ) -> dict[MemoryId, Position]:
         """Insert what is new, and make new versions of what is known."""
         inserted = await transaction.memories.insert(
             [item.memory for item in items], operation=Operation.CREATED
@@ -162,9 +162,9 @@ class Remember:
                 results[item.index] = Remembered(memory=item.memory, created=True)
             else:
                 known.append(item)
-        positions = list(inserted.values())
+        positions = dict(inserted)
         if known:
-            positions += await self._store_again(transaction, known, results)
+            positions |= await self._store_again(transaction, known, results)
         self._metrics.writes.labels(Operation.CREATED.value).inc(len(inserted))
         return positions
 
@@ -173,7 +173,7 @@ class Remember:
         transaction: TenantTransaction,
         items: list[_Item],
         results: dict[int, Remembered | MnemataError],
-    ) -> list[Position]:
+    ) -> dict[MemoryId, Position]:
         """Upsert: each item's `external_id` is in use, so that memory gets a new version where anything differs."""
         now = self._clock.now()
         names = [item.memory.external_id for item in items if item.memory.external_id is not None]
@@ -189,7 +189,7 @@ class Remember:
                 successors.append(after)
         positions = await transaction.memories.replace(successors, operation=Operation.UPDATED)
         self._metrics.writes.labels(Operation.UPDATED.value).inc(len(successors))
-        return list(positions)
+        return dict(zip((memory.id for memory in successors), positions, strict=True))
 
     async def _keep_vectors(
         self, transaction: TenantTransaction, items: list[_Item]

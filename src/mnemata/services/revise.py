@@ -108,7 +108,8 @@ class Revise:
             result = Remembered(memory=after or before, created=False, changed=after is not None)
             await self._replays.keep(transaction, once, [result])
         self._metrics.writes.labels(operation.value).inc(len(positions))
-        indexed = await self._findable.after(positions, wait_for, tenant=scope.tenant, ids=[memory_id])
+        written = dict.fromkeys([memory_id], positions[0]) if positions else {}
+        indexed = await self._findable.after(written, wait_for, tenant=scope.tenant, ids=[memory_id])
         return Remembered(memory=result.memory, created=False, changed=result.changed, indexed=indexed)
 
 

@@ -14,6 +14,7 @@ from mnemata.domain.scope import Role, Scope
 from mnemata.domain.vector import Space
 from mnemata.index.protocol import SearchIndex
 from mnemata.services.barrier import IndexBarrier
+from mnemata.services.lag import lag_behind
 from mnemata.services.model_health import ModelHealth
 from mnemata.store.database import Database
 
@@ -75,7 +76,7 @@ class StatusService:
 
     async def _inside(self) -> dict[str, JsonValue]:
         async with self._database.platform() as transaction:
-            lag = await transaction.feed.lag(self._barrier.position)
+            lag = await lag_behind(transaction, self._barrier)
             set_aside = await transaction.poison.all(limit=_POISON_SHOWN)
             total = await transaction.poison.count()
             stored = await transaction.statistics()

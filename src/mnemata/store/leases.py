@@ -82,7 +82,10 @@ class Leases(Repository):
             "caught_up": [one.caught_up for one in told],
         }
         noted = {row[0] for row in await self._session.rows(_SQL["reach"], parameters)}
-        payload = written({one.partition: one.position for one in told if one.partition in noted}, index)
+        # Where searches went back, the positions alone do not say enough: the rows are to be read.
+        forward = all(one.caught_up for one in told)
+        positions = {one.partition: one.position for one in told if forward and one.partition in noted}
+        payload = written(positions, index)
         await self._session.rows(_SQL["tell"], {"channel": REACHED_CHANNEL, "payload": payload})
         return noted
 
@@ -95,6 +98,7 @@ class Leases(Repository):
                 epoch=row[1],
                 position=Position(xid=row[2], sequence=row[3]),
                 caught_up=row[4],
+                token=row[5],
             )
             for row in found
         ]
@@ -106,7 +110,7 @@ def written(positions: Mapping[int, Position], index: str) -> str:
 
 
 def read(payload: str, index: str) -> dict[int, Position]:
-    """What `written` wrote of this index; nothing where it is another's, or nothing of ours."""
+    """What `written` wrote of this index; nothing where it is another's, or where the rows are to be read."""
     name, *rest = payload.split(" ")
     if name != index:
         return {}

@@ -37,9 +37,13 @@ class Backfill:
         self._clock = clock
         self._interval_s = interval_s
 
-    async def run(self) -> None:
-        """Embed what has no vector yet: once at start, and after every failure of the model, until cancelled."""
+    async def once(self) -> None:
+        """Have everything embedded that has no vector yet, by whoever runs `run`."""
         self._vectors.wanting = True
+
+    async def run(self, *, at_start: bool = True) -> None:
+        """Embed what has no vector yet: once at start, and after every failure of the model, until cancelled."""
+        self._vectors.wanting |= at_start
         while True:
             if self._vectors.wanting:
                 await self._attempt()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mnemata.cache.publisher import Publisher
@@ -18,7 +18,7 @@ from mnemata.domain.errors import IndexMoved, Kind, MnemataError
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.memory import Memory, Operation
 from mnemata.domain.query import Neighbours
-from mnemata.index.protocol import Action, Remove, SearchIndex
+from mnemata.index.protocol import Action, Remove, SearchIndex, partition_of
 from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.services.barrier import IndexBarrier
@@ -108,23 +108,37 @@ class Indexer:
                 await self.apply(self._index, changes)
                 await self._publish(changes)
                 self._barrier.advance(changes[-1].position)
-        await self._vectors.keep()
+        await self.settle(len(changes), size, took_s=time.perf_counter() - started)
         if len(changes) < size:
             self.caught_up.set()
-        elif changes:
-            self._fit(time.perf_counter() - started)
         return bool(changes)
 
-    async def apply(self, index: SearchIndex, changes: Sequence[Change]) -> None:
-        """Apply a batch; where that fails for good, each change on its own, setting aside those that cannot be."""
+    async def apply(
+        self, index: SearchIndex, changes: Sequence[Change], *, partitioned: bool = False
+    ) -> None:
+        """Apply a batch; where that fails for good, each change on its own, setting aside those that cannot be.
+
+        `partitioned`: the changes are of some partitions, whose positions move; else of the whole feed.
+        """
         try:
-            await self._apply_together(index, changes)
+            await self._apply_together(index, changes, partitioned=partitioned)
         except MnemataError as error:
             if error.kind in _TRANSIENT:
                 raise
-            await self._apply_apart(index, changes)
+            await self._apply_apart(index, changes, partitioned=partitioned)
         except Exception:  # noqa: BLE001 (a worker loop: whatever one memory does, the others go on)
-            await self._apply_apart(index, changes)
+            await self._apply_apart(index, changes, partitioned=partitioned)
+
+    @property
+    def batch(self) -> int:
+        """How many changes the next batch may have."""
+        return self._batch
+
+    async def settle(self, applied: int, limit: int, *, took_s: float) -> None:
+        """After a batch: bring new vectors into the store, and choose the size of the next batch."""
+        await self._vectors.keep()
+        if applied >= limit:
+            self._fit(took_s)
 
     async def fill(self, index: SearchIndex, ids: Sequence[MemoryId], *, position: Position) -> None:
         """Put memories as they are now into an index that is being built beside the live one."""
@@ -160,13 +174,15 @@ class Indexer:
         elif step_s < _SHORT_STEP_S:
             self._batch = min(self._batch * 2, self._options.batch_size)
 
-    async def _apply_together(self, index: SearchIndex, changes: Sequence[Change]) -> None:
+    async def _apply_together(
+        self, index: SearchIndex, changes: Sequence[Change], *, partitioned: bool
+    ) -> None:
         changed = list(dict.fromkeys(change.memory_id for change in changes))
         async with self._database.platform() as transaction:
             ticket = await transaction.feed.ticket()
             documents = await transaction.documents_around(changed, known=self._written.memory)
         actions = _removals(changes, documents) + await self._actions(documents, embed=set(changed))
-        await index.apply(actions, position=changes[-1].position, ticket=ticket)
+        await _write(index, actions, _marks(index, changes, partitioned=partitioned), ticket=ticket)
         self._metrics.index_changes.inc(len(changes))
 
     async def _actions(
@@ -182,31 +198,53 @@ class Indexer:
             for memory, neighbours in documents
         ]
 
-    async def _apply_apart(self, index: SearchIndex, changes: Sequence[Change]) -> None:
+    async def _apply_apart(self, index: SearchIndex, changes: Sequence[Change], *, partitioned: bool) -> None:
         for change in changes:
             try:
-                await self._apply_together(index, [change])
+                await self._apply_together(index, [change], partitioned=partitioned)
             except MnemataError as error:
                 if error.kind in _TRANSIENT:
                     raise
-                await self._set_aside(index, change, error.code)
+                await self._set_aside(change, error.code)
+                await _write(index, [], _marks(index, [change], partitioned=partitioned))
             except Exception as error:  # noqa: BLE001 (a worker loop)
-                await self._set_aside(index, change, type(error).__name__)
+                await self._set_aside(change, type(error).__name__)
+                await _write(index, [], _marks(index, [change], partitioned=partitioned))
 
-    async def _set_aside(self, index: SearchIndex, change: Change, code: str) -> None:
+    async def _set_aside(self, change: Change, code: str) -> None:
         log.error(
             "change_set_aside", memory_id=str(change.memory_id), position=str(change.position), code=code
         )
         self._metrics.index_poison.inc()
         async with self._database.platform() as transaction:
             await transaction.poison.record(change, code=code, now=self._clock.now())
-        await index.apply([], position=change.position)
 
     async def _back_off(self, error: MnemataError) -> None:
         wait_s = _BACKOFF_S[min(self._failures, len(_BACKOFF_S) - 1)]
         self._failures += 1
         log.warning("indexer_waits", code=error.code, failures=self._failures, wait_s=wait_s)
         await asyncio.sleep(wait_s)
+
+
+def _marks(index: SearchIndex, changes: Sequence[Change], *, partitioned: bool) -> dict[int | None, Position]:
+    """Where the changes bring each partition, or all of them."""
+    if not partitioned:
+        return {None: changes[-1].position}
+    return {partition_of(change.memory_id, index.partitions): change.position for change in changes}
+
+
+async def _write(
+    index: SearchIndex, actions: Sequence[Action], marks: Mapping[int | None, Position], *, ticket: int = 0
+) -> None:
+    """All actions at once with one partition's position; when they are in, the positions of the others."""
+    (partition, position), *others = marks.items()
+    await index.apply(actions, position=position, partition=partition, ticket=ticket)
+    moved = await asyncio.gather(
+        *(index.apply([], position=mark, partition=other) for other, mark in others), return_exceptions=True
+    )
+    for outcome in moved:
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 def _removals(changes: Sequence[Change], documents: Sequence[tuple[Memory, Neighbours]]) -> list[Action]:

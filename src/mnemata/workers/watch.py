@@ -12,6 +12,7 @@ from mnemata.index.protocol import SearchIndex
 from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.services.barrier import IndexBarrier
+from mnemata.services.lag import lag_behind
 from mnemata.store.database import Database
 
 log = get_logger("workers")
@@ -28,6 +29,7 @@ class Watch:
         *,
         clock: Clock,
         metrics: Metrics,
+        name: str = "local",
         interval_s: float = 5.0,
         flush_every: int = 6,
     ) -> None:
@@ -35,11 +37,12 @@ class Watch:
         self._index = index
         self._barrier = barrier
         self._clock = clock
+        self._name = name
         self._metrics = metrics
         self._interval_s = interval_s
         self._flush_every = flush_every
-        self._flushed: Position | None = None
-        self._seen: Position | None = None
+        self._flushed: tuple[Position, ...] | None = None
+        self._seen: tuple[Position, ...] | None = None
         self._moved_at = time.monotonic()
 
     async def run(self) -> None:
@@ -58,7 +61,7 @@ class Watch:
     async def report(self) -> None:
         """Set the gauges of lag and size; sound the alarm where changes wait and the feed does not move."""
         async with self._database.platform() as transaction:
-            lag = await transaction.feed.lag(self._barrier.position)
+            lag = await lag_behind(transaction, self._barrier)
         statistics = await self._index.statistics()
         age_s = 0.0 if lag.oldest is None else max((self._clock.now() - lag.oldest).total_seconds(), 0.0)
         self._metrics.index_lag_changes.set(lag.changes)
@@ -71,20 +74,23 @@ class Watch:
 
     def _stands_still(self, *, waiting: bool) -> bool:
         """Whether changes wait and none was applied for long. A feed that is merely long is no alarm."""
-        position, now = self._barrier.position, time.monotonic()
-        if position != self._seen or not waiting:
-            self._seen, self._moved_at = position, now
+        positions, now = self._barrier.positions, time.monotonic()
+        if positions != self._seen or not waiting:
+            self._seen, self._moved_at = positions, now
         return now - self._moved_at > _STALL_AFTER_S
 
     async def flush(self) -> None:
         """Make the index durable where it has moved, and note its position in the store."""
-        position = self._barrier.position
-        if position == self._flushed:
+        positions = self._barrier.positions
+        if positions == self._flushed:
             return
         await self._index.flush()
         statistics = await self._index.statistics()
         async with self._database.platform() as transaction:
             await transaction.report_position(
-                "local", epoch=statistics.epoch, position=statistics.durable_position, now=self._clock.now()
+                self._name,
+                epoch=statistics.epoch,
+                position=statistics.durable_position,
+                now=self._clock.now(),
             )
-        self._flushed = position
+        self._flushed = positions

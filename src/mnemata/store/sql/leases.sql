@@ -48,7 +48,7 @@ RETURNING partition
 
 -- name: reached
 -- Lists what searches see of each partition.
-SELECT r.partition, r.epoch, r.xid::text::bigint, r.seq, r.caught_up
+SELECT r.partition, r.epoch, r.xid::text::bigint, r.seq, r.caught_up, r.token
 FROM index_reached AS r
 WHERE r.index_name = %(index)s
 ORDER BY r.partition

@@ -1,0 +1,182 @@
+"""The indexer of a fleet: follows those partitions of the feed that this process has leased, all in one loop.
+
+Leases only divide the work. What makes a process harmless that lost its leases and does not know it yet, is that an index
+takes no document of an earlier ticket, and that positions in it only move forward.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from mnemata.cache.publisher import Publisher
+from mnemata.domain.change import Change, Position
+from mnemata.domain.errors import IndexMoved, MnemataError
+from mnemata.index.protocol import SearchIndex, partition_of
+from mnemata.observability.logging import get_logger
+from mnemata.services.barrier import IndexBarrier
+from mnemata.store.database import Database
+from mnemata.store.leases import Reached
+from mnemata.workers.indexer import Indexer
+from mnemata.workers.leasing import Leasing
+
+log = get_logger("workers")
+
+_BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0)
+
+Resume = Callable[[], Awaitable[Sequence[Position]]]
+"""Opens the index, again where it moved, and gives each partition's position. Raises IndexUnavailable."""
+
+
+def lease_names(index: str, partitions: int) -> list[str]:
+    """The leases of an index's partitions, in their order."""
+    return [f"index/{index}/{partition:03}" for partition in range(partitions)]
+
+
+class PartitionFollower:
+    def __init__(
+        self,
+        database: Database,
+        index: SearchIndex,
+        indexer: Indexer,
+        leasing: Leasing,
+        barrier: IndexBarrier,
+        *,
+        name: str,
+        resume: Resume,
+        publisher: Publisher | None,
+        poll_interval_s: float,
+    ) -> None:
+        self._database = database
+        self._index = index
+        self._indexer = indexer
+        self._leasing = leasing
+        self._barrier = barrier
+        self._name = name
+        self._names = {
+            lease: partition for partition, lease in enumerate(lease_names(name, index.partitions))
+        }
+        self._resume = resume
+        self._publisher = publisher
+        self._poll_interval_s = poll_interval_s
+        self._epoch = ""
+        # Of what is followed: the lease's token, where it is, and whether it has been at the head.
+        self._tokens: dict[int, int] = {}
+        self._positions: dict[int, Position] = {}
+        self._caught_up: set[int] = set()
+
+    async def run(self) -> None:
+        """Follow what is leased until cancelled."""
+        failures = 0
+        while True:
+            try:
+                busy = await self.step()
+                failures = 0
+            except MnemataError as error:
+                wait_s = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
+                failures += 1
+                self._begin_again(error)
+                log.warning("partitions_wait", code=error.code, failures=failures, wait_s=wait_s)
+                await asyncio.sleep(wait_s)
+                continue
+            if not busy:
+                await self._barrier.work(self._poll_interval_s)
+
+    async def step(self) -> bool:
+        """Apply the next batch of what is leased; False where there was nothing to apply."""
+        started = time.perf_counter()
+        async with self._indexer.turn:
+            await self._take_over(self._leased())
+            if not self._positions:
+                return False
+            limit = self._indexer.batch
+            changes = await self._read(limit)
+            if changes:
+                await self._indexer.apply(self._index, changes, partitioned=True)
+            await self._announce(changes, at_head=len(changes) < limit)
+        await self._indexer.settle(len(changes), limit, took_s=time.perf_counter() - started)
+        return bool(changes)
+
+    def _leased(self) -> dict[int, int]:
+        return {self._names[name]: token for name, token in self._leasing.held.items() if name in self._names}
+
+    async def _take_over(self, leased: Mapping[int, int]) -> None:
+        """Let go of what was lost, and begin with what was gained where the index says that it is."""
+        for partition in [one for one, token in self._tokens.items() if leased.get(one) != token]:
+            self._drop(partition)
+        gained = [partition for partition in leased if partition not in self._tokens]
+        if not gained:
+            return
+        positions = await self._resume()
+        before = await self._said()
+        for partition in gained:
+            self._tokens[partition], self._positions[partition] = leased[partition], positions[partition]
+            if self._publisher is not None:
+                self._publisher.resume(positions[partition], partition=partition)
+        # An index that has all that was said of it has not been behind since: nobody needs to be told.
+        self._caught_up |= {one for one in gained if one in before and before[one] <= positions[one]}
+        log.info("partitions_taken", partitions=gained, following=len(self._tokens))
+        await self._tell(gained)
+
+    async def _said(self) -> dict[int, Position]:
+        """By partition, what was said last of this epoch by somebody who had been at the head."""
+        async with self._database.platform() as transaction:
+            self._epoch = await transaction.feed.epoch()
+            rows = await transaction.leases.reached(self._name)
+        return {row.partition: row.position for row in rows if row.caught_up and row.epoch == self._epoch}
+
+    async def _read(self, limit: int) -> list[Change]:
+        async with self._database.platform() as transaction:
+            return await transaction.feed.read_partitions(self._positions, limit=limit)
+
+    async def _announce(self, changes: Sequence[Change], *, at_head: bool) -> None:
+        """Note where each partition is, for the cache before anybody else: then release those who wait."""
+        parts: dict[int, list[Change]] = {}
+        for change in changes:
+            parts.setdefault(partition_of(change.memory_id, self._index.partitions), []).append(change)
+        for partition, own in parts.items():
+            self._positions[partition] = own[-1].position
+            if self._publisher is not None:
+                await self._publisher.publish(own, position=own[-1].position, partition=partition)
+        news = set(parts)
+        if at_head:
+            news |= self._positions.keys() - self._caught_up
+            self._caught_up |= self._positions.keys()
+        await self._tell(sorted(news))
+
+    async def _tell(self, partitions: Sequence[int]) -> None:
+        told = [
+            Reached(
+                partition=one,
+                position=self._positions[one],
+                caught_up=one in self._caught_up,
+                token=self._tokens[one],
+            )
+            for one in partitions
+        ]
+        if not told:
+            return
+        async with self._database.platform() as transaction:
+            noted = await transaction.leases.reach(self._name, epoch=self._epoch, told=told)
+        for one in told:
+            if one.partition not in noted:
+                # Another process has it, and says what is true now.
+                self._drop(one.partition)
+            elif one.caught_up:
+                self._barrier.advance(one.position, partition=one.partition)
+            else:
+                self._barrier.start_from(one.position, partition=one.partition)
+
+    def _begin_again(self, error: MnemataError) -> None:
+        """After a failure nobody knows what the index holds: it is asked before anything else is done."""
+        for partition in list(self._tokens):
+            self._drop(partition)
+        if isinstance(error, IndexMoved):
+            log.warning("index_moved", index=self._name)
+
+    def _drop(self, partition: int) -> None:
+        del self._tokens[partition], self._positions[partition]
+        self._caught_up.discard(partition)
+        if self._publisher is not None:
+            self._publisher.leave(partition)
