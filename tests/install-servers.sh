@@ -1,26 +1,30 @@
 #!/bin/sh
-# Installs the servers that tests run against besides the embedded ones: Debian's PostgreSQL 15.
+# Installs the servers that tests run against besides the embedded ones: Debian's PostgreSQL 15 and Redis 7.
 # As root, or as a user who may use sudo without a password. Where neither is so, it says that those tests will be skipped.
 set -u
 
-if [ -x /usr/lib/postgresql/15/bin/initdb ]; then
-    exit 0
-fi
+missing=""
+[ -x /usr/lib/postgresql/15/bin/initdb ] || missing="postgresql-15"
+command -v redis-server >/dev/null && command -v redis-cli >/dev/null || missing="$missing redis-server"
+[ -n "$missing" ] || exit 0
+
 if [ "$(id -u)" = 0 ]; then
     AS_ROOT=""
 elif sudo -n true 2>/dev/null; then
     AS_ROOT="sudo -n"
 else
-    echo "PostgreSQL 15 is not here and only root can install it: the tests on it will be skipped." >&2
+    echo "Not here, and only root can install it: $missing. The tests on it will be skipped." >&2
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
-    echo "PostgreSQL 15 is not here and there is no apt-get to install it with: the tests on it will be skipped." >&2
+    echo "Not here, and there is no apt-get to install it with: $missing. The tests on it will be skipped." >&2
     exit 0
 fi
-# The package must not start a cluster of its own.
+# The packages must not start servers of their own.
 $AS_ROOT mkdir -p /etc/postgresql-common
 [ -e /etc/postgresql-common/createcluster.conf ] ||
     echo "create_main_cluster = false" | $AS_ROOT tee /etc/postgresql-common/createcluster.conf >/dev/null
-($AS_ROOT apt-get update -qq && $AS_ROOT env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql-15) >/dev/null ||
-    echo "PostgreSQL 15 could not be installed: the tests on it will be skipped." >&2
+# shellcheck disable=SC2086 # several packages are several words
+($AS_ROOT apt-get update -qq &&
+    $AS_ROOT env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq $missing) >/dev/null ||
+    echo "Could not be installed: $missing. The tests on it will be skipped." >&2

@@ -46,6 +46,9 @@ class HttpSettings(Section):
     request_timeout_s: float = Field(
         default=30.0, gt=0, description="Longest time for one request, in seconds."
     )
+    rate_limit_per_minute: int = Field(
+        default=0, ge=0, description="Requests that an API key may send in a minute; 0: as many as it likes."
+    )
     shutdown_grace_s: float = Field(
         default=20.0, ge=0, description="How long running requests may take at shutdown, in seconds."
     )

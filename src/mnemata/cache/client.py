@@ -23,6 +23,7 @@ log = get_logger("cache")
 Argument = str | bytes | int | float
 
 _CLOSE_S = 1.0
+_NODE_S = 2.0
 
 
 class CacheDown(Exception):
@@ -92,11 +93,15 @@ class CacheClient:
                     raise
                 return await connection.execute_command("EVAL", source, len(keys), *keys, *arguments)
 
-    async def on_each_node(self, *parts: Argument, timeout_s: float = 2.0) -> list[Any]:
-        """The answer of every primary to a command: for statistics and for clearing."""
-        async with self._answering(timeout_s) as connection:
-            nodes = await self._driver.primaries(connection)
-            return [await node.execute_command(*parts) for node in nodes]
+    async def nodes(self) -> list[Any]:
+        """Every primary, to be asked by `on_node`: for statistics and for clearing."""
+        async with self._answering(_NODE_S) as connection:
+            return await self._driver.primaries(connection)
+
+    async def on_node(self, node: Any, *parts: Argument) -> Any:
+        """The answer of one server of `nodes` to a command."""
+        async with self._answering(_NODE_S):
+            return await node.execute_command(*parts)
 
     async def close(self) -> None:
         """Close every connection. Idempotent."""

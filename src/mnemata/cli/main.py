@@ -11,6 +11,7 @@ import typer
 import mnemata
 from mnemata.cli import (
     backup,
+    cache,
     doctor,
     forget,
     keys,
@@ -61,6 +62,11 @@ _keys = typer.Typer(
 for name, function in (("create", keys.create), ("list", keys.list_keys), ("revoke", keys.revoke)):
     _keys.command(name)(command(function))
 app.add_typer(_keys)
+
+_cache = typer.Typer(name="cache", no_args_is_help=True, rich_markup_mode=None, help="The cache: stats, clear.")
+for name, function in (("stats", cache.stats), ("clear", cache.clear)):
+    _cache.command(name)(command(function))
+app.add_typer(_cache)
 
 
 def _print_version(wanted: bool) -> None:

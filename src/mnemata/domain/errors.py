@@ -246,6 +246,22 @@ class IndexRefused(MnemataError):
         return f"The search index refused a request ({self.facts['reason']}); the log has the details."
 
 
+class CacheUnavailable(Unavailable):
+    """The cache was asked for something that only it can do, and does not answer. Facts as Unavailable."""
+
+    code = "cache_unavailable"
+
+
+class RateLimited(MnemataError):
+    """This key has asked too often. Facts: limit, retry_after_s."""
+
+    kind = Kind.RATE_LIMITED
+    code = "rate_limited"
+
+    def sentence(self) -> str:
+        return f"This key may send {self.facts['limit']} requests a minute. Wait as long as Retry-After says."
+
+
 class ShuttingDown(Unavailable):
     """The process is draining. Facts as Unavailable."""
 

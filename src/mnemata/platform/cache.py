@@ -14,7 +14,9 @@ from mnemata.cache.keys import Keys, namespace_of
 from mnemata.cache.lifetimes import Lifetimes
 from mnemata.cache.memories import MemoryCache
 from mnemata.cache.publisher import Publisher
+from mnemata.cache.rates import RateCounters
 from mnemata.cache.standing import Standing
+from mnemata.cache.statistics import CacheStatistics
 from mnemata.domain.clock import Clock
 from mnemata.domain.ids import IdFactory
 from mnemata.domain.vector import Space
@@ -43,29 +45,33 @@ class Cache:
     publisher: Publisher
     answers: AnswerCache
     memories: MemoryCache
+    statistics: CacheStatistics
+    counters: RateCounters
     embedded: EmbeddedValkey | None
 
     def start(self, tasks: Tasks) -> None:
-        """Start what keeps it running."""
-        tasks.start("cache", self._run)
-
-    async def _run(self) -> None:
-        await self.client.open()
+        """Start what keeps it running. Each has a task of its own: it is told to end until it does."""
         ready = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            if self.embedded is None:
-                ready.set()
-            else:
-                group.create_task(self.embedded.run(self.client, ready))
-            await ready.wait()
-            group.create_task(self.publisher.run())
+        tasks.start("cache", lambda: self._serve(ready))
+        tasks.start("cache_publisher", lambda: self._publish(ready))
+
+    async def _serve(self, ready: asyncio.Event) -> None:
+        await self.client.open()
+        if self.embedded is None:
+            ready.set()
+        else:
+            await self.embedded.run(self.client, ready)
+
+    async def _publish(self, ready: asyncio.Event) -> None:
+        await ready.wait()
+        await self.publisher.run()
 
     async def close(self) -> None:
         await self.answers.close()
         await self.memories.close()
         await self.client.close()
         if self.embedded is not None:
-            await asyncio.to_thread(self.embedded.stop)
+            await asyncio.to_thread(self.embedded.close)
 
 
 async def wired_cache(
@@ -117,6 +123,8 @@ async def wired_cache(
             lifetimes=_lifetimes(settings),
             largest=chosen.max_value_bytes,
         ),
+        statistics=CacheStatistics(client, keys, metrics=metrics),
+        counters=RateCounters(client, keys),
         embedded=embedded,
     )
     stack.push_async_callback(cache.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mnemata.platform.backups import BackUp
 from mnemata.platform.parts import Parts
 from mnemata.services.access import Access
+from mnemata.services.cache_admin import CacheAdmin
 from mnemata.services.cached_recall import CachedRecall
 from mnemata.services.catalogue import Services
 from mnemata.services.fallback import StoreSearch
@@ -13,6 +14,7 @@ from mnemata.services.forget import Forget
 from mnemata.services.operations import Facts, Operations, Progress
 from mnemata.services.personalize import Personalize
 from mnemata.services.profiles import ProfileCache
+from mnemata.services.rate_limit import RateLimit
 from mnemata.services.read import Read
 from mnemata.services.recall import Recall
 from mnemata.services.remember import Remember
@@ -47,7 +49,18 @@ def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp) -> Services:
         access=Access(database, required=parts.settings.auth_required, clock=clock),
         status=_status(parts),
         operations=_operations(rebuilder, back_up),
+        cache=_cache_admin(parts),
+        rates=RateLimit(
+            None if parts.cache is None else parts.cache.counters,
+            per_minute=parts.settings.http.rate_limit_per_minute,
+            metrics=metrics,
+        ),
     )
+
+
+def _cache_admin(parts: Parts) -> CacheAdmin:
+    cache = parts.cache
+    return CacheAdmin(None, None) if cache is None else CacheAdmin(cache.statistics, cache.publisher)
 
 
 def _recall(parts: Parts) -> Recall:

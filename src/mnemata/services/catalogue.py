@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mnemata.services.access import Access
+from mnemata.services.cache_admin import CacheAdmin
 from mnemata.services.cached_recall import CachedRecall
 from mnemata.services.forget import Forget
 from mnemata.services.operations import Operations
+from mnemata.services.rate_limit import RateLimit
 from mnemata.services.read import Read
 from mnemata.services.recall import Recall
 from mnemata.services.remember import Remember
@@ -25,3 +27,5 @@ class Services:
     access: Access
     status: StatusService
     operations: Operations
+    cache: CacheAdmin
+    rates: RateLimit

@@ -16,6 +16,7 @@ from mnemata.api.rest.middleware.body_limit import BodyLimit
 from mnemata.api.rest.middleware.deadline import Deadline
 from mnemata.api.rest.middleware.drain import Drain
 from mnemata.api.rest.middleware.own_pages import OwnPages
+from mnemata.api.rest.middleware.rate_headers import RateHeaders
 from mnemata.api.rest.middleware.telemetry import Telemetry
 from mnemata.api.rest.options import HttpOptions
 from mnemata.api.rest.reference.page import reference_page
@@ -36,7 +37,7 @@ def create_app(
     app = bare_app()
     app.state.door = door
     # The last one added is the outermost: it sees every answer, those of the others too.
-    for layer in (BodyLimit, Deadline, OwnPages, Drain, Telemetry):
+    for layer in (BodyLimit, Deadline, OwnPages, RateHeaders, Drain, Telemetry):
         app.add_middleware(layer, door=door)
     return app
 

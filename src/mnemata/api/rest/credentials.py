@@ -8,8 +8,9 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from mnemata.api.rest.door import door_of
-from mnemata.domain.errors import Unauthenticated
+from mnemata.domain.errors import RateLimited, Unauthenticated
 from mnemata.domain.scope import Scope
+from mnemata.services.rate_limit import RateLimit
 
 
 def credential_of(request: Request) -> str | None:
@@ -22,8 +23,25 @@ def credential_of(request: Request) -> str | None:
 
 
 async def scope_of(request: Request) -> Scope:
-    """The scope of the request's credential. Raises Unauthenticated."""
-    return await door_of(request).services.access.authenticate(credential_of(request))
+    """The scope of the request's credential. Raises Unauthenticated, RateLimited."""
+    services, credential = door_of(request).services, credential_of(request)
+    scope = await services.access.authenticate(credential)
+    if services.rates.on:
+        # Counted once it is known to be that key: nobody uses up another's requests.
+        await _count(request, services.rates, _who(credential, scope))
+    return scope
+
+
+async def _count(request: Request, rates: RateLimit, who: str) -> None:
+    allowance = await rates.take(who)
+    request.state.allowance = allowance
+    if not allowance.allowed:
+        raise RateLimited(limit=allowance.limit, retry_after_s=allowance.reset_s)
+
+
+def _who(credential: str | None, scope: Scope) -> str:
+    """The key's id, or the tenant where no key is needed."""
+    return scope.tenant if credential is None else credential.split("_")[1]
 
 
 Asker = Annotated[Scope, Depends(scope_of)]

@@ -61,7 +61,7 @@ IDEMPOTENCY_KEY = Header(
     schema={"type": "string", "pattern": r"^[!-~]{1,255}$"},
 )
 
-_ALWAYS = (401, 403, 500, 503, 504)
+_ALWAYS = (401, 403, 429, 500, 503, 504)
 _DESCRIPTIONS = {
     400: "The body is not JSON.",
     401: "The API key is missing or not known.",
@@ -72,6 +72,7 @@ _DESCRIPTIONS = {
     413: "Something is larger than its limit.",
     415: "The Content-Type is not read here.",
     422: "A field is wrong; the problem names it and the remedy.",
+    429: "This key has asked too often; Retry-After says when to ask again.",
     500: "Something went wrong on our side.",
     503: "A part that this needs is not available; Retry-After says when to try again.",
     504: "It took too long.",
@@ -174,7 +175,7 @@ def _problem(status: int) -> dict[str, Any]:
         "description": _DESCRIPTIONS[status],
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
-    if status == 503:
+    if status in {429, 503}:
         described["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
     if status == 401:
         described["headers"] = {"WWW-Authenticate": {"description": "Bearer.", "schema": {"type": "string"}}}

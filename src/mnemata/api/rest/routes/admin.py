@@ -42,6 +42,14 @@ async def make_backup(request: Request, scope: Asker, _: Annotated[NoParameters,
     return json_response(dict(await door_of(request).services.operations.backup(scope, path)))
 
 
+async def read_cache(request: Request, scope: Asker, _: Annotated[NoParameters, Query()]) -> Response:
+    return json_response(dict(await door_of(request).services.cache.report(scope)))
+
+
+async def clear_cache(request: Request, scope: Asker, _: Annotated[NoParameters, Query()]) -> Response:
+    return json_response(dict(await door_of(request).services.cache.clear(scope)))
+
+
 OPERATIONS = (
     Operation(
         method="GET",
@@ -62,6 +70,26 @@ OPERATIONS = (
         description="Beside the live one, which serves until the switch. Answers when it is done. Operators only.",
         answers={200: Answered(description="What was done.", model=schemas.Report)},
         problems=(409, 422),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/admin/cache",
+        handler=read_cache,
+        tag=TAG,
+        summary="Read how the cache does",
+        description="Hits, bytes and time saved by class since this process started, and the server's figures. Operators only.",
+        answers={200: Answered(description="The figures.", model=schemas.Report)},
+        problems=(422,),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/admin/cache:clear",
+        handler=clear_cache,
+        tag=TAG,
+        summary="Empty the cache",
+        description="Nothing is lost: the next searches are computed. Operators only.",
+        answers={200: Answered(description="How many keys were deleted.", model=schemas.Report)},
+        problems=(422,),
     ),
     Operation(
         method="POST",
