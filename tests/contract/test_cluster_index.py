@@ -9,16 +9,33 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from mnemata.domain.change import START, Position
 from mnemata.domain.clock import ManualClock
 from mnemata.domain.errors import IndexMoved, IndexRefused, IndexUnavailable
-from mnemata.domain.filter import EVERYTHING
+from mnemata.domain.filter import (
+    EVERYTHING,
+    AllOf,
+    And,
+    AnyOf,
+    Exists,
+    Field,
+    Not,
+    Or,
+    Prefix,
+    Range,
+    matches,
+)
 from mnemata.domain.ids import SequentialIds, TenantId
-from mnemata.domain.memory import Memory, text_hash
-from mnemata.domain.query import Mode, Words
+from mnemata.domain.memory import Memory, MemoryDraft, text_hash
+from mnemata.domain.query import Mode, Query, Words
 from mnemata.domain.vector import Metric, Space
 from mnemata.index.protocol import PENDING, Embedded, IndexQuery, Remove, Upsert, partition_of
+from mnemata.platform import Platform
+from mnemata.settings import CacheSettings, SearchSettings
 
 SPACE = Space(name="test/1", dimensions=8)
 ANA, BEN = TenantId("ana"), TenantId("ben")
@@ -283,3 +300,115 @@ async def test_synonyms_find_where_the_cluster_can(cluster_index, name):
     assert await found(index, "nyc") == 1
     assert await found(index, "aeroplane") == 0
     await index.close()
+
+
+# --- filters: any memories, any condition ----------------------------------------------------------------------------
+
+NAMES = st.sampled_from(["a", "ab", "a.b*", "ab\nc", "é", "x" * 250, "(a|b)", "\\d", " a", ""])
+STRINGS = NAMES | st.sampled_from(["2026-05-01", "2026-05-01T12:00:00.000001Z", "\x1fa", "日" * 90])
+NUMBERS = st.sampled_from([0, 1, -1, 0.5, 1e300, -1e300, 5e-324, float(2**53 - 1)]) | st.floats(-5, 5)
+TIMES = st.sampled_from([NOON, NOON + timedelta(microseconds=1)]) | st.datetimes(
+    datetime(1, 1, 2),  # noqa: DTZ001 (hypothesis adds the zone)
+    datetime(9999, 12, 30),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+KEYS = st.sampled_from(["a", "b", "a.b", "c\\", ".", "a\nb"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | STRINGS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=5,
+)
+MEMORIES = st.lists(
+    st.fixed_dictionaries(
+        {
+            "tags": st.lists(NAMES, max_size=3, unique=True).map(tuple),
+            "metadata": st.dictionaries(KEYS, VALUES, max_size=3),
+            "sequence": st.none() | st.sampled_from([0, 1, 2**53 - 1]),
+            "importance": st.floats(0, 1),
+            "user_id": st.none() | NAMES,
+            "occurred_at": st.none() | TIMES,
+        }
+    ),
+    min_size=8,
+    max_size=24,
+)
+
+
+def ranges(field, bounds):
+    bound = st.none() | bounds
+    return st.builds(
+        Range, field=field, low=bound, high=bound, include_low=st.booleans(), include_high=st.booleans()
+    )
+
+
+def chosen(field, values):
+    few = st.lists(values, max_size=4).map(tuple)
+    return st.builds(AnyOf, field=field, values=few) | st.builds(Exists, field=field)
+
+
+def named(name):
+    return st.just(Field(name=name))
+
+
+PATHS = st.builds(Field, name=st.just("metadata"), path=st.lists(KEYS, min_size=1, max_size=3).map(tuple))
+LEAVES = st.one_of(
+    chosen(PATHS, STRINGS | NUMBERS | TIMES | st.booleans()),
+    st.builds(AllOf, field=PATHS | named("tags"), values=st.lists(STRINGS, max_size=3).map(tuple)),
+    ranges(PATHS, NUMBERS),
+    ranges(PATHS, TIMES),
+    st.builds(Prefix, field=PATHS | named("tags") | named("user_id"), text=STRINGS),
+    chosen(named("user_id") | named("tags"), NAMES),
+    chosen(named("sequence") | named("importance"), NUMBERS) | ranges(named("importance"), NUMBERS),
+    chosen(named("occurred_at"), TIMES) | ranges(named("occurred_at"), TIMES),
+)
+CONDITIONS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(Not, item=inner),
+        st.builds(And, items=st.lists(inner, max_size=3).map(tuple)),
+        st.builds(Or, items=st.lists(inner, max_size=3).map(tuple)),
+    ),
+    max_leaves=6,
+)
+
+
+@hypothesis_settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(MEMORIES, st.lists(CONDITIONS, min_size=30, max_size=30))
+async def test_every_filter_chooses_what_the_reference_chooses(index, values, conditions):
+    tenant = TenantId(f"t{IDS.new()}")
+    stored = [memory("c", tenant=tenant, **one) for one in values]
+    await index.apply([Upsert(memory=one, vector=PENDING) for one in stored], position=START)
+    for condition in conditions:
+        expected = {one.id for one in stored if matches(condition, one)}
+        assert await index.matching(tenant, condition, leg="lexical") == expected, condition
+
+
+# --- the platform on a cluster ---------------------------------------------------------------------------------------
+
+
+async def test_platform_finds_in_the_cluster_what_it_has_just_stored(
+    make_index, kind, name, cluster_url, settings, scope
+):
+    # Its indices are deleted with those of the engines of this test.
+    make_index()
+    search = SearchSettings(kind=kind, url=cluster_url(kind), index=name, shards=1, search_timeout_s=60)
+    nothing_else = {"search": search, "cache": CacheSettings(url="off")}
+    platform = await Platform.open(settings.model_copy(update=nothing_else))
+    while (await platform.services.status.ready())[1]["index"] != "ok":
+        await asyncio.sleep(0.05)
+
+    draft = MemoryDraft(content="The lighthouse keeper retired")
+    stored = await platform.services.remember.one(scope, draft)
+    asked = Query(text="lighthouse keeper", words=Words(text="lighthouse keeper"))
+    answer = await platform.services.recall.search(scope, asked)
+
+    assert [hit.memory.id for hit in answer.hits] == [stored.memory.id]
+    assert (answer.total, answer.degraded) == (1, ())
+    assert (await platform.index.statistics()).documents == 1
+    report = await platform.services.status.report(scope)
+    assert report["index"]["documents"] == 1
+    await platform.close()
