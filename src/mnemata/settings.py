@@ -74,9 +74,6 @@ class DatabaseSettings(Section):
     )
     migrate: bool = Field(default=True, description="Bring the schema up to date at start.")
     application_name: str = Field(default="mnemata", description="Shown in pg_stat_activity.")
-
-
-class CacheSettings(Section):
     pooler: Literal["auto", "none", "transaction"] = Field(
         default="auto",
         description="Whether PgBouncer or its like gives each transaction another connection; `auto`: find out.",
@@ -85,6 +82,9 @@ class CacheSettings(Section):
         default=None,
         description="PostgreSQL past the pooler: notifications, migrations and backups need it; absent: `url`.",
     )
+
+
+class CacheSettings(Section):
     url: SecretStr | None = Field(
         default=None,
         description="Redis or Valkey by URL (`redis://`, `rediss://`, `unix://`, `redis+cluster://`); absent: the embedded one; `off`: none.",
@@ -273,9 +273,6 @@ class BackupSettings(Section):
     )
 
 
-class LogSettings(Section):
-    format: Literal["auto", "console", "json"] = Field(
-        default="auto", description="`auto`: console on a terminal, JSON elsewhere."
 class WorkerSettings(Section):
     in_server: bool = Field(
         default=False,
@@ -293,6 +290,9 @@ class WorkerSettings(Section):
     )
 
 
+class LogSettings(Section):
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="`auto`: console on a terminal, JSON elsewhere."
     )
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least level that is written."
@@ -328,13 +328,10 @@ class Settings(Section):
     auth: AuthSettings = Field(default_factory=AuthSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     backup: BackupSettings = Field(default_factory=BackupSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     client: ClientSettings = Field(default_factory=ClientSettings)
 
-    worker: WorkerSettings = Field(default_factory=WorkerSettings)
-    @property
-    def on_loopback(self) -> bool:
-        return self.http.host in {"127.0.0.1", "::1", "localhost"}
     @property
     def local(self) -> bool:
         """Whether the index is in this process: then all work is, too."""
@@ -345,6 +342,10 @@ class Settings(Section):
         """Whether everything that is kept is kept elsewhere, so that any number of processes may run."""
         return not self.local and self.database.url is not None and self.cache.url is not None
 
+    @property
+    def on_loopback(self) -> bool:
+        """Whether everything that listens is reached from this machine only."""
+        return {self.http.host, self.worker.host} <= {"127.0.0.1", "::1", "localhost"}
 
     @property
     def auth_required(self) -> bool:
