@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import hypothesis
 import psycopg
 import pytest
+from deploy.servers.search_node import SearchNode, SearchNodeOptions, free_ports
 
 from mnemata import settings as settings_module
 from mnemata.domain.scope import DEFAULT_TENANT, Role, Scope
@@ -23,6 +26,7 @@ from mnemata.store.migrate import migrate
 
 _NUMBERS = count()
 _TEMPLATE = "mnemata_template"
+_NODE_START_S = 180.0
 
 # How long an example takes says more about what else the machine does than about the code.
 hypothesis.settings.register_profile(
@@ -95,6 +99,38 @@ def database_url(embedded_postgres: EmbeddedPostgres) -> Iterator[str]:
     yield embedded_postgres.url_of(name)
     with psycopg.connect(embedded_postgres.url_of("postgres"), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def cluster_url() -> Iterator[Callable[[str], str]]:
+    """Where a cluster of the kind is: one that runs already (MNEMATA_TEST_ELASTICSEARCH names it), or a node of its own.
+
+    A node takes half a minute and a gigabyte: it is started when a test first asks for it, once for each process.
+    """
+    with ExitStack() as stack:
+        urls: dict[str, str] = {}
+
+        def url(kind: str) -> str:
+            if kind not in urls:
+                urls[kind] = os.environ.get(f"MNEMATA_TEST_{kind.upper()}") or _started(kind, stack)
+            return urls[kind]
+
+        yield url
+
+
+def _started(kind: str, stack: ExitStack) -> str:
+    folder = Path(tempfile.mkdtemp(prefix=f"mnemata-{kind}-"))
+    folder.chmod(0o755)
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    http, transport = free_ports(2)
+    node = SearchNode(SearchNodeOptions(engine=kind, folder=folder, http_port=http, transport_port=transport))
+    try:
+        node.start()
+    except (OSError, RuntimeError) as error:
+        pytest.skip(f"{kind} cannot be started here: {error}")
+    stack.callback(node.stop)
+    node.wait(_NODE_START_S)
+    return node.url
 
 
 @pytest.fixture

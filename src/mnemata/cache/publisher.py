@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mnemata.cache.client import CacheClient, CacheDown
 from mnemata.cache.keys import Keys
@@ -82,8 +82,8 @@ class Publisher:
         except CacheDown as error:
             self._distrust(error.reason)
 
-    async def switched(self, position: Position, *, partition: int = 0) -> None:
-        """Another index answers from now on, at this position; never raises."""
+    async def switched(self, positions: Mapping[int, Position]) -> None:
+        """Another index answers from now on, at these positions of this process's partitions; never raises."""
         await self._give_up(cause="rebuild")
         await self.publish([], position=position, partition=partition)
 

@@ -74,7 +74,8 @@ async def in_process(settings: Settings) -> AsyncGenerator[Platform]:
     from mnemata.platform import Platform
 
     logging.configure(format=settings.log.format, level="error")
-    platform = await Platform.open(without_keys(settings))
+    # The work of a fleet is its workers': a command that comes and goes would only take it from them.
+    platform = await Platform.open(without_keys(settings), works=False)
     try:
         yield platform
     finally:

@@ -22,6 +22,7 @@ from mnemata.cli import (
     serve,
     settings_page,
     status,
+    worker,
 )
 from mnemata.cli.call import ApiKey, AsJson, Call, Config, DataDir, Url, begin, command
 from mnemata.cli.exits import ExitCode, exit_code
@@ -40,6 +41,7 @@ app = typer.Typer(
 
 for name, function in (
     ("serve", serve.serve),
+    ("worker", worker.worker),
     ("add", remember.add),
     ("search", recall.search),
     ("list", recall.list_memories),

@@ -31,6 +31,12 @@ def serve(
     port: Annotated[
         int | None, typer.Option("--port", metavar="PORT", help="Port to listen on; 0 chooses one.")
     ] = None,
+    with_worker: Annotated[
+        bool,
+        typer.Option(
+            "--with-worker", help="In a fleet: do a worker's work too. With a local index it is always done."
+        ),
+    ] = False,
 ) -> None:
     """Start the platform; Ctrl-C stops it.
 
@@ -39,9 +45,9 @@ def serve(
     import asyncio
 
     with contextlib.ExitStack() as starting:
-        starting.enter_context(_no_collections())
-        settings = _with_address(call, host=host, port=port)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        starting.enter_context(no_collections())
+        settings = _with_options(call, host=host, port=port, with_worker=with_worker)
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_run(call, settings, started=starting.close))
 
 
@@ -50,7 +56,7 @@ async def _run(call: Call, settings: Settings, *, started: Callable[[], None]) -
     from mnemata.observability import logging
 
     logging.configure(format=settings.log.format, level=settings.log.level)
-    with _ended_by_sigterm():
+    with ended_by_sigterm():
         platform, door = await _opened(settings)
     try:
         await _keep_a_local_key(platform, settings)
@@ -77,7 +83,7 @@ async def _opened(settings: Settings) -> tuple[Platform, ModuleType]:
     loading = asyncio.create_task(asyncio.to_thread(_load_door))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.wait, {loading})
-        platform = await Platform.open(settings)
+        platform = await Platform.open(settings, works=settings.worker.in_server)
         stack.push_async_callback(platform.close)
         door = await loading
         stack.pop_all()
@@ -95,7 +101,7 @@ _MADE_BETWEEN_COLLECTIONS = 10_000
 
 
 @contextlib.contextmanager
-def _no_collections() -> Generator[None]:
+def no_collections() -> Generator[None]:
     """No search for cyclic garbage while the block runs; and never in what was made there.
 
     A start makes hundreds of thousands of objects that stay: looking through them again and again takes a tenth of it, and
@@ -110,7 +116,7 @@ def _no_collections() -> Generator[None]:
         gc.enable()
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """The loop of uvloop where there is one: about twice the requests a second of asyncio's own loop."""
     try:
         import uvloop
@@ -120,7 +126,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Generator[None]:
+def ended_by_sigterm() -> Generator[None]:
     """SIGTERM while the block runs cancels it, so that what was opened on the way is closed again."""
     import asyncio
 
@@ -135,12 +141,14 @@ def _ended_by_sigterm() -> Generator[None]:
         loop.remove_signal_handler(signal.SIGTERM)
 
 
-def _with_address(call: Call, *, host: str | None, port: int | None) -> Settings:
-    """The settings with the address of the command line. Raises ConfigurationError as `load` does."""
+def _with_options(call: Call, *, host: str | None, port: int | None, with_worker: bool) -> Settings:
+    """The settings with what the command line says. Raises ConfigurationError as `load` does."""
     from mnemata.settings import load
 
     address = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     overrides: dict[str, Any] = call.overrides | ({"http": address} if address else {})
+    if with_worker:
+        overrides |= {"worker": {"in_server": True}}
     return load(config=call.config, **overrides)
 
 
@@ -150,7 +158,7 @@ async def _keep_a_local_key(platform: Platform, settings: Settings) -> None:
     from mnemata.domain.errors import Unauthenticated
     from mnemata.domain.scope import DEFAULT_TENANT, Role, Scope
 
-    if not settings.auth_required:
+    if not settings.auth_required or settings.stateless:
         return
     with contextlib.suppress(Unauthenticated):
         kept = server_file.local_key(settings.data_dir)
@@ -168,6 +176,9 @@ def _announce(settings: Settings, stack: contextlib.AsyncExitStack, url: str) ->
     """Tell the folder's other commands where the server is, for as long as it is there."""
     from mnemata.cli import server_file
 
+    if settings.stateless:
+        # Its folder is nobody's: the command line finds a fleet by --url.
+        return
     server = server_file.RunningServer(pid=os.getpid(), url=url)
     stack.enter_context(server_file.announced(settings.data_dir, server))
 

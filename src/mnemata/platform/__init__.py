@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from mnemata.domain.clock import Clock, SystemClock
 from mnemata.domain.ids import IdFactory, Uuid7Factory
@@ -26,6 +27,8 @@ from mnemata.services.catalogue import Services
 from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.settings import Settings
+from mnemata.workers.indexer import Indexer
+from mnemata.workers.leasing import Leasing
 from mnemata.workers.rebuild import Rebuilder
 from mnemata.workers.tasks import Tasks
 from mnemata.workers.vectors import VectorSource
@@ -38,10 +41,19 @@ WORDS_ONLY = Space(name="none", dimensions=1)
 """The space of a platform without a model: no vector is ever of it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    """`leasing`: what this process does of a fleet's work; None for one that does none, or all."""
+
+    services: Services
+    indexer: Indexer
+    leasing: Leasing | None
+
+
 class Platform:
     """Everything that runs in one process. Made by `open`; `close` ends it."""
 
-    def __init__(self, parts: Parts, services: Services, stack: AsyncExitStack) -> None:
+    def __init__(self, parts: Parts, running: _Running, stack: AsyncExitStack) -> None:
         self.settings = parts.settings
         self.metrics = parts.metrics
         self.clock = parts.clock
@@ -49,7 +61,10 @@ class Platform:
         self.index = parts.index
         self.barrier = parts.barrier
         self.cache = parts.cache
-        self.services = services
+        self.index_ready = parts.index_ready
+        self.services = running.services
+        self.indexer = running.indexer
+        self.leasing = running.leasing
         self._stack = stack
 
     @classmethod
@@ -76,9 +91,14 @@ class Platform:
             parts = await _open_parts(
                 settings, chosen, stack, metrics=metrics, clock=clock, ids=ids or Uuid7Factory()
             )
-            services = _start(parts, stack, works=works)
+            running = _start(parts, stack, works=works)
             log.info("platform_open", took_ms=round((time.perf_counter() - started) * 1_000))
-            return cls(parts, services, stack.pop_all())
+            return cls(parts, running, stack.pop_all())
+
+    @property
+    def works(self) -> bool:
+        """Whether this process does its share of the work, and the others know it."""
+        return self.settings.local or (self.leasing is not None and self.leasing.alive)
 
     async def close(self) -> None:
         """Stop the workers, make the index durable, close the store. Idempotent."""
@@ -122,7 +142,7 @@ async def _open_parts(
     )
 
 
-def _start(parts: Parts, stack: AsyncExitStack, *, works: bool) -> Services:
+def _start(parts: Parts, stack: AsyncExitStack, *, works: bool) -> _Running:
     """The use cases, with what this process does of the work running behind them until the stack is closed."""
     database = parts.store.database
     vectors = VectorSource(
@@ -133,11 +153,12 @@ def _start(parts: Parts, stack: AsyncExitStack, *, works: bool) -> Services:
     back_up = backup_to(parts.settings, parts.store, parts.clock)
     tasks = Tasks()
     stack.push_async_callback(tasks.stop)
+    leasing: Leasing | None = None
     start_common(tasks, parts)
     if parts.settings.local:
         start_workers(tasks, parts, indexer, vectors, back_up)
     else:
         start_listening(tasks, parts)
         if works:
-            start_leased(tasks, stack, parts, indexer=indexer, vectors=vectors, back_up=back_up)
-    return wire(parts, rebuilder, back_up)
+            leasing = start_leased(tasks, stack, parts, indexer=indexer, vectors=vectors, back_up=back_up)
+    return _Running(services=wire(parts, rebuilder, back_up), indexer=indexer, leasing=leasing)

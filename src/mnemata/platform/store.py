@@ -34,7 +34,12 @@ async def open_store(settings: Settings, stack: AsyncExitStack, *, metrics: Metr
 
 
 async def hold_folder(settings: Settings, stack: AsyncExitStack) -> DataFolder:
-    """The data folder, locked until the stack is closed. Raises DataFolderLocked, ConfigurationError."""
+    """The data folder, locked until the stack is closed; not locked where nothing of value is in it.
+
+    Raises DataFolderLocked, ConfigurationError.
+    """
+    if settings.stateless:
+        return DataFolder.shared(settings.data_dir)
     folder = await to_its_end(partial(DataFolder.acquire, settings.data_dir), undo=DataFolder.release)
     stack.callback(folder.release)
     return folder

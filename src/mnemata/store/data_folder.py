@@ -27,7 +27,7 @@ class DataFolder:
     """
 
     path: Path
-    lock_file: IO[str]
+    lock_file: IO[str] | None
 
     @classmethod
     def acquire(cls, path: Path) -> DataFolder:
@@ -47,9 +47,15 @@ class DataFolder:
             raise
         return folder
 
+    @classmethod
+    def shared(cls, path: Path) -> DataFolder:
+        """A folder that any number of processes may use: nothing is in it that two of them write."""
+        return cls(path=path.expanduser().absolute(), lock_file=None)
+
     def release(self) -> None:
         """Let another process have the folder. May be called twice."""
-        self.lock_file.close()
+        if self.lock_file is not None:
+            self.lock_file.close()
 
     @property
     def postgres(self) -> Path:

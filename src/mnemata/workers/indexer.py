@@ -152,7 +152,8 @@ class Indexer:
     async def switched(self, position: Position) -> None:
         """Another index is live, at this position: nothing that the cache holds is of it. The caller holds `turn`."""
         if self._publisher is not None:
-            await self._publisher.switched(position)
+            whole = self._index.partitions == 1
+            await self._publisher.switched({0: position} if whole else {})
         self._barrier.advance(position)
 
     async def _publish(self, changes: Sequence[Change]) -> None:

@@ -43,6 +43,7 @@ class Leasing:
         self._lane = asyncio.Lock()
         self._changed = asyncio.Condition()
         self.owner = owner
+        self.renew_every_s = ttl_s / _ROUNDS_IN_A_LIFE
 
     @property
     def held(self) -> Mapping[str, int]:
@@ -64,7 +65,7 @@ class Leasing:
                     "leases_not_renewed", code=error.code, holds_s=round(self._until - time.monotonic(), 1)
                 )
                 await self._tell()
-            await asyncio.sleep(self._ttl_s / _ROUNDS_IN_A_LIFE)
+            await asyncio.sleep(self.renew_every_s)
 
     async def round(self) -> None:
         """Renew what is held, give back what is more than a fair share, and take what nobody has up to it."""

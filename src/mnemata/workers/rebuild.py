@@ -94,6 +94,18 @@ class Rebuilder:
             await staged.flush()
             await self._index.adopt(staged)
             await self._indexer.switched(reached)
+        await self._bring_up()
+
+    async def _bring_up(self) -> None:
+        """Apply to the new index what others brought to the old one when it was on its way.
+
+        The old one takes nothing since the switch: what it got before that is in front of the head.
+        """
+        async with self._database.platform() as transaction:
+            head = await transaction.feed.head()
+        if self._index.partitions > 1:
+            while (await self._index.statistics()).position < head and await self._follow(self._index):
+                pass
 
     async def _follow(self, staged: SearchIndex) -> int:
         """Apply the next changes to the staged index; how many there were."""

@@ -1,0 +1,55 @@
+"""The small app of a process that serves no memories: whether it lives, whether it does its work, and its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mnemata.api.rest import handlers
+from mnemata.api.rest.door import Door, door_of
+from mnemata.api.rest.options import HttpOptions
+from mnemata.api.rest.rendering import json_response
+from mnemata.api.rest.routes.health import live, read_metrics
+from mnemata.domain.clock import Clock, SystemClock
+from mnemata.observability.metrics import Metrics
+from mnemata.services.catalogue import Services
+
+
+def create_health_app(
+    services: Services,
+    *,
+    options: HttpOptions,
+    metrics: Metrics,
+    alive: Callable[[], bool],
+    clock: Clock | None = None,
+) -> FastAPI:
+    """The app, ready to be served. `alive`: whether the others take this process for one that works.
+
+    `/metrics` asks for a key where keys are required.
+    """
+    app = FastAPI(title="Mnemata worker", openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.door = Door(services=services, options=options, metrics=metrics, clock=clock or SystemClock())
+    handlers.install(app)
+
+    async def ready(request: Request) -> Response:
+        if door_of(request).lifecycle.draining:
+            return _readiness(answers=False, reasons={"process": "shutting down"})
+        answers, reasons = await services.status.ready()
+        leases = "ok" if alive() else "not renewed: another process may do this one's work"
+        return _readiness(answers=answers and alive(), reasons={**reasons, "leases": leases})
+
+    app.add_api_route("/healthz", live)
+    app.add_api_route("/readyz", ready)
+    app.add_api_route("/metrics", read_metrics)
+    return app
+
+
+def _readiness(*, answers: bool, reasons: dict[str, str]) -> Response:
+    return json_response(
+        {"ready": answers, "reasons": reasons},
+        status=200 if answers else 503,
+        headers={"Cache-Control": "no-store"},
+    )

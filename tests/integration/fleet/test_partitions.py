@@ -1,0 +1,160 @@
+"""Processes that share the indexing of one cluster: what is acknowledged is found, whoever does it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+
+from mnemata.domain.memory import MemoryDraft
+from mnemata.services.outcome import WaitFor
+
+pytestmark = pytest.mark.slow
+
+
+async def shares(platform):
+    """How many partitions each owner has."""
+    async with platform.store.database.platform() as transaction:
+        leases = await transaction.leases.all()
+    held = [lease.owner for lease in leases if lease.name.startswith("index/") and lease.holds_s > 0]
+    return sorted(held.count(owner) for owner in set(held))
+
+
+async def test_doors_without_an_indexer_find_on_return_what_a_worker_indexes(open_process, remember, find):
+    doors = await open_process(works=False)
+    await open_process(works=True)
+    await asyncio.wait_for(doors.index_ready.wait(), 60)
+    stored = await remember(doors, *(f"otter number {n}" for n in range(20)))
+    assert all(result.indexed for result in stored)
+    contents, degraded = await find(doors, "otter")
+    assert set(contents) == {f"otter number {n}" for n in range(20)}
+    assert degraded == ()
+
+
+async def test_what_one_door_stores_another_finds_and_forgetting_holds_everywhere(
+    open_process, remember, find, scope
+):
+    first, second = await open_process(works=False), await open_process(works=False)
+    await open_process(works=True)
+    for doors in (first, second):
+        await asyncio.wait_for(doors.index_ready.wait(), 60)
+    (heron, swan) = await remember(first, "a heron stood there", "a swan stood there")
+    assert set((await find(second, "stood there"))[0]) == {heron.memory.content, swan.memory.content}
+    assert await second.services.forget.one(scope, heron.memory.id)
+    assert (await find(first, "stood there"))[0] == [swan.memory.content]
+
+
+async def test_two_workers_share_evenly_and_one_that_ends_hands_over_at_once(
+    open_process, remember, find, until
+):
+    doors = await open_process(works=False)
+    staying = await open_process(works=True, worker={"lease_s": 300})
+    await asyncio.wait_for(doors.index_ready.wait(), 60)
+    assert await shares(doors) == [16]
+    leaving = await open_process(works=True, worker={"lease_s": 300})
+    await until(lambda: leaving.leasing.alive)
+    await staying.leasing.round()
+    await leaving.leasing.round()
+    assert await shares(doors) == [8, 8]
+    assert all(result.indexed for result in await remember(doors, *(f"robin {n}" for n in range(40))))
+    await leaving.close()
+    await staying.leasing.round()
+    assert await shares(doors) == [16]
+    assert all(result.indexed for result in await remember(doors, *(f"wren {n}" for n in range(40))))
+    assert len((await find(doors, "robin"))[0]) == 40
+    assert len((await find(doors, "wren"))[0]) == 40
+
+
+async def _are(platform, expected):
+    return await shares(platform) == expected
+
+
+async def test_worker_that_could_not_renew_holds_nothing_and_does_no_harm_when_it_comes_back(
+    open_process, remember, find, until, scope
+):
+    doors = await open_process(works=False)
+    paused = await open_process(works=True)
+    await asyncio.wait_for(doors.index_ready.wait(), 60)
+    (memory,) = await remember(doors, "the badger is brown")
+    async with paused.indexer.turn:
+        # It has no turn to do anything in, and its leases run out.
+        paused.leasing.renew_every_s = 3_600
+        await until(lambda: not paused.leasing.held)
+        heir = await open_process(works=True)
+        await until(lambda: bool(heir.leasing.held))
+        revised = await doors.services.revise.patch(
+            scope, memory.memory.id, {"content": "the badger is black"}
+        )
+        assert revised.indexed
+    await paused.leasing.round()
+    await heir.leasing.round()
+    await paused.leasing.round()
+    assert await shares(doors) == [8, 8]
+    assert all(result.indexed for result in await remember(doors, *(f"stoat {n}" for n in range(32))))
+    assert (await find(doors, "badger"))[0] == ["the badger is black"]
+    assert len((await find(doors, "stoat"))[0]) == 32
+
+
+async def test_work_for_one_is_done_by_one_and_by_another_when_that_one_ends(
+    open_process, until, database_url
+):
+    first = await open_process(works=True)
+    second = await open_process(works=True)
+    alone = {"watch", "sweeper", "backfill", "backups"}
+    await until(lambda: alone <= first.leasing.held.keys() | second.leasing.held.keys())
+    assert not alone & first.leasing.held.keys() & second.leasing.held.keys()
+    await first.close()
+    await until(lambda: alone <= second.leasing.held.keys())
+
+
+async def test_rebuild_by_one_process_loses_nothing_that_others_acknowledge_meanwhile(
+    open_process, remember, find, scope, until
+):
+    doors = await open_process(works=False)
+    builder = await open_process(works=True)
+    await open_process(works=True)
+    await asyncio.wait_for(doors.index_ready.wait(), 60)
+    await remember(doors, *(f"newt {n}" for n in range(60)))
+    stop = asyncio.Event()
+
+    async def write():
+        written = []
+        while not stop.is_set():
+            written += await remember(doors, f"toad {len(written)}")
+        return written
+
+    writing = asyncio.create_task(write())
+    await builder.services.operations.rebuild(scope)
+    stop.set()
+    written = await writing
+
+    async def everything():
+        toads, newts = (await find(doors, "toad"))[0], (await find(doors, "newt"))[0]
+        return len(toads) == min(len(written), 200) and len(newts) == 60
+
+    await until(everything)
+
+
+async def test_write_that_does_not_wait_is_found_a_moment_later(open_process, find, scope, until):
+    doors = await open_process(works=False)
+    await open_process(works=True)
+    await doors.services.remember.one(scope, MemoryDraft(content="a vole passed"), wait_for=WaitFor.NONE)
+
+    async def found():
+        return await find(doors, "vole") == (["a vole passed"], ())
+
+    await until(found)
+
+
+async def test_without_workers_answers_come_from_the_store_and_say_so(
+    open_process, find, scope, database_url
+):
+    doors = await open_process(works=False, index={"wait_timeout_s": 0.2})
+    stored = await doors.services.remember.one(scope, MemoryDraft(content="a marten slept"))
+    assert not stored.indexed
+    contents, degraded = await find(doors, "marten")
+    assert contents == ["a marten slept"]
+    assert "index" in degraded
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM index_reached").fetchone() == (0,)
