@@ -93,6 +93,7 @@ CREATE TABLE public.embeddings (
     CONSTRAINT embeddings_space_size CHECK (((octet_length(space) >= 1) AND (octet_length(space) <= 256))),
     CONSTRAINT embeddings_vector_size CHECK (((dimensions > 0) AND (octet_length(vector) = (dimensions * 4))))
 );
+ALTER TABLE ONLY public.embeddings ALTER COLUMN vector SET STATISTICS 0;
 ALTER TABLE ONLY public.embeddings ALTER COLUMN vector SET STORAGE EXTERNAL;
 
 ALTER TABLE ONLY public.embeddings FORCE ROW LEVEL SECURITY;
@@ -253,6 +254,8 @@ CREATE TABLE public.memories (
     CONSTRAINT memories_sequence_range CHECK (((sequence >= 0) AND (sequence <= '9007199254740991'::bigint))),
     CONSTRAINT memories_version_positive CHECK ((version >= 1))
 );
+ALTER TABLE ONLY public.memories ALTER COLUMN metadata SET STATISTICS 0;
+ALTER TABLE ONLY public.memories ALTER COLUMN content SET STATISTICS 0;
 
 ALTER TABLE ONLY public.memories FORCE ROW LEVEL SECURITY;
 
@@ -427,6 +430,8 @@ CREATE TABLE public.versions (
     CONSTRAINT versions_operation_known CHECK ((operation = ANY (ARRAY['created'::text, 'updated'::text, 'restored'::text, 'forgotten'::text, 'expired'::text]))),
     CONSTRAINT versions_version_positive CHECK ((version >= 1))
 );
+ALTER TABLE ONLY public.versions ALTER COLUMN metadata SET STATISTICS 0;
+ALTER TABLE ONLY public.versions ALTER COLUMN content SET STATISTICS 0;
 
 ALTER TABLE ONLY public.versions FORCE ROW LEVEL SECURITY;
 
@@ -540,6 +545,7 @@ CREATE INDEX memories_by_occurred ON public.memories USING btree (tenant, COALES
 CREATE INDEX memories_by_session ON public.memories USING btree (tenant, session_id, public.turn_sequence(sequence), COALESCE(occurred_at, created_at), id) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL) AND (session_id IS NOT NULL));
 
 CREATE INDEX memories_by_terms_and_words ON public.memories USING gin (term_hashes, public.memory_words(role, content)) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL));
+ALTER INDEX public.memories_by_terms_and_words ALTER COLUMN 2 SET STATISTICS 0;
 
 CREATE INDEX memories_by_updated ON public.memories USING btree (tenant, updated_at, id) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL));
 

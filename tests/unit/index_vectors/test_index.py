@@ -10,6 +10,7 @@ import pytest
 from mnemata.domain.change import Position
 from mnemata.domain.filter import EVERYTHING, AnyOf, Field, Not
 from mnemata.domain.vector import Metric
+from mnemata.index.local import vector_upkeep
 from mnemata.index.local.vectors import VectorLeg, VectorOptions
 from mnemata.index.protocol import Remove
 
@@ -122,6 +123,28 @@ def test_filter_that_leaves_few_in_the_graph_still_gives_all_of_them(opened, fil
     leg.maintain()
     cy = AnyOf(field=Field(name="user_id"), values=("cy",))
     assert len(leg.search(vectors[1], k=10, condition=cy)) == 5
+
+
+def test_graph_waits_while_many_vectors_come_but_not_for_ever(opened, fill, rows, monkeypatch):
+    monkeypatch.setattr(vector_upkeep, "_PATIENT_TAIL", 2_000)
+    leg = opened(algorithm="hnsw", exact_below=100)
+    leg.apply(fill(0, 2_000), position=at(1))
+    assert not leg.maintain(patient=True)
+    assert (
+        leg.search(rows(COUNT)[1_999], k=1, condition=EVERYTHING)[0].memory_id
+        == fill(1_999, 2_000)[0].memory.id
+    )
+    leg.apply(fill(2_000, 2_001), position=at(2))
+    assert leg.maintain(patient=True)
+    assert leg.statistics().indexed == 2_001
+
+
+def test_graph_that_waited_is_built_when_no_more_vectors_come(opened, fill):
+    leg = opened(algorithm="hnsw", exact_below=100)
+    leg.apply(fill(0, 2_000), position=at(1))
+    assert not leg.maintain(patient=True)
+    assert leg.maintain()
+    assert leg.statistics().indexed == 2_000
 
 
 def test_auto_builds_a_graph_above_exact_below_and_not_before(opened, fill):

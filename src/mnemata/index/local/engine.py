@@ -74,6 +74,7 @@ class LocalIndex:
         del partition, ticket
         async with self._lane:
             full = await self._run(self._writing, lambda: self._opened().apply(actions, position=position))
+        self._keeper.came(len(actions))
         if full:
             self._keeper.wake()
 

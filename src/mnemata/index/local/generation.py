@@ -129,17 +129,21 @@ class IndexGeneration:
             with self.using(tenant) as partition:
                 if partition is not None and (everything or partition.lexical.wants_folding):
                     partition.lexical.fold()
-                    partition.lexical.rest()
+                    # A fold that could not wait is one of many: the writer stays open for the next.
+                    if everything:
+                        partition.lexical.rest()
 
-    def maintain(self, halted: Halted) -> bool:
+    def maintain(self, halted: Halted, *, patient: bool = False) -> bool:
         """One round of what makes searches faster and files smaller; whether there may be more to do.
+
+        `patient`: what can wait without making searches slow is left for later.
 
         Then partitions that were not used for long are closed.
         """
         more = False
         for tenant in self._opened():
             with self.using(tenant) as partition:
-                more |= partition is not None and partition.maintain(halted)
+                more |= partition is not None and partition.maintain(halted, patient=patient)
         self._close_surplus()
         return more
 

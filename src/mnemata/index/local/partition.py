@@ -81,10 +81,10 @@ class Partition:
             self._saved = applied
             return reached
 
-    def maintain(self, halted: Halted) -> bool:
+    def maintain(self, halted: Halted, *, patient: bool = False) -> bool:
         """One step of what makes searches faster and files smaller, and may take long; whether there was one."""
         with translated("maintain"):
-            done = self.vectors.maintain(halted)
+            done = self.vectors.maintain(halted, patient=patient)
         # A graph that was built is to be saved like any change.
         self._applied += done
         return done

@@ -28,6 +28,9 @@ _TAIL = 4_096
 _TAIL_SHARE = 16
 """A large index is extended when its tail is this part of it (at most exact_below), since it is copied each time."""
 
+_PATIENT_TAIL = 32_768
+"""As `_TAIL`, while many vectors are coming: 1 ms a search, so that the cores are for those who write."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
@@ -37,11 +40,20 @@ class Upkeep:
     options: VectorOptions
 
     def next_index(
-        self, columns: Snapshot, matrix: Matrix, known: ApproximateIndex | None, halted: Halted
+        self,
+        columns: Snapshot,
+        matrix: Matrix,
+        known: ApproximateIndex | None,
+        halted: Halted,
+        *,
+        patient: bool = False,
     ) -> ApproximateIndex | None:
-        """An index that covers every slot, where the known one covers too few; else None."""
+        """An index that covers every slot, where the known one covers too few; else None.
+
+        `patient`: it may cover fewer for now.
+        """
         kind = self._wanted(columns.vectors)
-        if kind is None or not self._is_behind(columns.size, kind, known):
+        if kind is None or not self._is_behind(columns.size, kind, known, patient=patient):
             return None
         if known is not None and known.kind == kind:
             return known.extended(matrix, columns.comparable, halted)
@@ -96,10 +108,13 @@ class Upkeep:
         )
         return self._kind if enough else None
 
-    def _is_behind(self, size: int, kind: str, known: ApproximateIndex | None) -> bool:
-        if known is None or known.kind != kind:
+    def _is_behind(self, size: int, kind: str, known: ApproximateIndex | None, *, patient: bool) -> bool:
+        covered = 0 if known is None or known.kind != kind else known.size
+        if patient and size - covered <= _PATIENT_TAIL:
+            return False
+        if covered == 0:
             return True
-        return size - known.size > max(_TAIL, min(known.size // _TAIL_SHARE, self.options.exact_below))
+        return size - covered > max(_TAIL, min(covered // _TAIL_SHARE, self.options.exact_below))
 
     def _build(self, columns: Snapshot, matrix: Matrix, kind: str, halted: Halted) -> ApproximateIndex:
         if kind == "ivf":

@@ -196,15 +196,15 @@ class VectorLeg:
             kept = {state.name for state in files.present}
             remove_others(self._path, kept, spare=prefix(generation.number + 1))
 
-    def maintain(self, halted: Halted = never) -> bool:
+    def maintain(self, halted: Halted = never, *, patient: bool = False) -> bool:
         """Do one thing that makes later searches faster or the index smaller. True if there was something to do.
 
         For a background thread, again and again: compacts when more than a fifth of the slots has ended, builds or
         extends the graph or lists, packs the ids. Searches and `apply` go on meanwhile. A build is given up within
-        a second of `halted` being true.
+        a second of `halted` being true. `patient`: many vectors are coming, and the graph or lists may lag behind by more.
         """
         with self._maintaining, suppress(BuildGivenUp):
-            return self._compact(halted) or self._index(halted) or self._pack_ids()
+            return self._compact(halted) or self._index(halted, patient=patient) or self._pack_ids()
         return False
 
     def verify(self) -> None:
@@ -257,10 +257,10 @@ class VectorLeg:
             raise SpaceMismatch(expected=self._space.name, actual=f"{vector.size} dimensions")
         return asked(vector, self._metric)
 
-    def _index(self, halted: Halted) -> bool:
+    def _index(self, halted: Halted, *, patient: bool) -> bool:
         """Build or extend the graph or lists while searches use the old ones."""
         live = self._live
-        index = self._upkeep.next_index(live.columns, live.matrix, live.index, halted)
+        index = self._upkeep.next_index(live.columns, live.matrix, live.index, halted, patient=patient)
         if index is None:
             return False
         with self._writing:
