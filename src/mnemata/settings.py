@@ -106,6 +106,15 @@ class CacheSettings(Section):
         ge=0,
         description="How long a search waits for another process that computes the same answer, in seconds.",
     )
+    warm_queries: int = Field(
+        default=10,
+        ge=0,
+        le=50,
+        description="Most asked queries of a tenant that are asked again after a change; 0: none.",
+    )
+    warm_per_s: float = Field(
+        default=10.0, gt=0, description="Searches a second at most that a process makes for that."
+    )
     max_value_bytes: int = Field(
         default=262_144, ge=1_024, description="Largest value that is kept, in bytes after compression."
     )

@@ -14,7 +14,7 @@ from typing import Any
 from mnemata.cache.client import CacheClient, CacheDown
 from mnemata.cache.keys import Keys
 from mnemata.cache.lifetimes import Lifetimes, jittered_ms, until_ms
-from mnemata.cache.memory_codec import answer_in, answer_out
+from mnemata.cache.memory_codec import answer_in, answer_out, comes_back_whole
 from mnemata.cache.packing import Damaged, Packer
 from mnemata.cache.publisher import GENERATION_S
 from mnemata.cache.standing import Standing
@@ -219,6 +219,9 @@ class AnswerCache:
         now = self._clock.now()
         life_ms = until_ms(ends, now, jittered_ms(self._options.lifetimes.answer_s))
         content = answer_out(answer, took_ms=answer.took_ms.get("total", 0.0))
+        if not comes_back_whole(answer, content):
+            self._metrics.cache_refused.labels(KIND, "unpackable").inc()
+            return b"", 0
         try:
             payload = self._packer.pack([None if ends is None else ends.timestamp(), content])
         except (ValueError, TypeError, OverflowError):

@@ -50,9 +50,12 @@ class Keys:
         """What those queries were, to ask them again."""
         return f"{self._tenant(tenant)}:ask"
 
-    def query_vector(self, space: str, text_hash: bytes) -> str:
-        digest = hashlib.blake2b(space.encode() + b"\0" + text_hash, digest_size=16).hexdigest()
-        return f"mn:{VERSION}:q:{digest}"
+    def tenants(self, tenant: TenantId) -> str:
+        """The tenants of this one's bucket that ask the most."""
+        return self.tenants_of(self.bucket(tenant))
+
+    def tenants_of(self, bucket: int) -> str:
+        return f"{self._tagged(bucket)}:tenants"
 
     def rate(self, who: str) -> str:
         digest = hashlib.blake2b(who.encode(), digest_size=12).hexdigest()

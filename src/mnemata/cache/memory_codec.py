@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from mnemata.domain.ids import MemoryId, TenantId
 from mnemata.domain.memory import Memory
-from mnemata.domain.query import Answer, Explanation, Hit, Query
+from mnemata.domain.query import Answer, Explanation, Hit, Query, Words
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_NO_QUERY = Query(text="", words=Words())
 
 
 def memory_out(memory: Memory) -> list[Any]:
@@ -86,6 +88,12 @@ def answer_in(values: list[Any], query: Query, *, search_id: str) -> tuple[Answe
         filters=query.filter,
     )
     return answer, float(took_ms)
+
+
+def comes_back_whole(answer: Answer, values: list[Any]) -> bool:
+    """Whether nothing of the answer is missing from its values, also of what was added to answers since this was written."""
+    again, _ = answer_in(values, _NO_QUERY, search_id=answer.search_id)
+    return replace(again, took_ms=answer.took_ms, filters=answer.filters) == answer
 
 
 def _hit_out(hit: Hit) -> list[Any]:

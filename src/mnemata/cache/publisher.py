@@ -60,12 +60,11 @@ class Publisher:
         """
         async with self._turn:
             self._reached[partition] = max(self._reached.get(partition, position), position)
-            told = await asyncio.gather(
-                *(
-                    self._tell(bucket, partition, self._reached[partition], changed)
-                    for bucket, changed in self._by_bucket(changes).items()
-                )
-            )
+            # One after the other: on a cluster the driver answers one lost connection by closing those of all calls.
+            told = [
+                await self._tell(bucket, partition, self._reached[partition], changed)
+                for bucket, changed in self._by_bucket(changes).items()
+            ]
         return all(told)
 
     async def changed(self, tenant: TenantId, ids: Iterable[MemoryId] | None) -> None:
@@ -85,7 +84,8 @@ class Publisher:
     async def switched(self, positions: Mapping[int, Position]) -> None:
         """Another index answers from now on, at these positions of this process's partitions; never raises."""
         await self._give_up(cause="rebuild")
-        await self.publish([], position=position, partition=partition)
+        for partition, position in positions.items():
+            await self.publish([], position=position, partition=partition)
 
     async def _give_up(self, *, cause: str) -> None:
         if not await self.renew(cause=cause):

@@ -161,4 +161,4 @@ def _start(parts: Parts, stack: AsyncExitStack, *, works: bool) -> _Running:
         start_listening(tasks, parts)
         if works:
             leasing = start_leased(tasks, stack, parts, indexer=indexer, vectors=vectors, back_up=back_up)
-    return _Running(services=wire(parts, rebuilder, back_up), indexer=indexer, leasing=leasing)
+    return _Running(services=wire(parts, rebuilder, back_up, tasks), indexer=indexer, leasing=leasing)

@@ -13,6 +13,7 @@ from mnemata.cache.embedded import EmbeddedValkey, embedded_available
 from mnemata.cache.keys import Keys, namespace_of
 from mnemata.cache.lifetimes import Lifetimes
 from mnemata.cache.memories import MemoryCache
+from mnemata.cache.popular import PopularQueries
 from mnemata.cache.publisher import Publisher
 from mnemata.cache.rates import RateCounters
 from mnemata.cache.standing import Standing
@@ -31,7 +32,7 @@ from mnemata.workers.tasks import Tasks
 log = get_logger("platform")
 
 OFF = "off"
-CLUSTER_BUCKETS = 16
+CLUSTER_BUCKETS = 8
 """Slots over which the tenants of a cluster are spread; each has a watermark, told of every batch."""
 
 
@@ -47,6 +48,7 @@ class Cache:
     memories: MemoryCache
     statistics: CacheStatistics
     counters: RateCounters
+    popular: PopularQueries
     embedded: EmbeddedValkey | None
 
     def start(self, tasks: Tasks) -> None:
@@ -125,6 +127,7 @@ async def wired_cache(
         ),
         statistics=CacheStatistics(client, keys, metrics=metrics),
         counters=RateCounters(client, keys),
+        popular=PopularQueries(client, keys),
         embedded=embedded,
     )
     stack.push_async_callback(cache.close)

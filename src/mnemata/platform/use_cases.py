@@ -20,10 +20,12 @@ from mnemata.services.recall import Recall
 from mnemata.services.remember import Remember
 from mnemata.services.revise import Revise
 from mnemata.services.status import StatusService
+from mnemata.services.warming import Warming, WarmingOptions
 from mnemata.workers.rebuild import Rebuilder
+from mnemata.workers.tasks import Tasks
 
 
-def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp) -> Services:
+def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp, tasks: Tasks) -> Services:
     """Every use case, ready for a door."""
     database, clock, metrics = parts.store.database, parts.clock, parts.metrics
     publisher = None if parts.cache is None else parts.cache.publisher
@@ -45,7 +47,7 @@ def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp) -> Services:
             database, clock=clock, memories=None if parts.cache is None else parts.cache.memories
         ),
         forget=Forget(database, findable, clock=clock, metrics=metrics),
-        recall=_cached(parts, _recall(parts)),
+        recall=_cached(parts, _recall(parts), tasks),
         access=Access(database, required=parts.settings.auth_required, clock=clock),
         status=_status(parts),
         operations=_operations(rebuilder, back_up),
@@ -78,10 +80,22 @@ def _recall(parts: Parts) -> Recall:
     )
 
 
-def _cached(parts: Parts, recall: Recall) -> Recall | CachedRecall:
+def _cached(parts: Parts, recall: Recall, tasks: Tasks) -> Recall | CachedRecall:
     if parts.cache is None:
         return recall
-    return CachedRecall(recall, parts.cache.answers, index_ready=parts.index_ready, metrics=parts.metrics)
+    chosen = parts.settings.cache
+    warming = Warming(
+        recall,
+        parts.cache.answers,
+        parts.cache.popular,
+        index_ready=parts.index_ready,
+        metrics=parts.metrics,
+        options=WarmingOptions(queries=chosen.warm_queries, per_s=chosen.warm_per_s),
+    )
+    tasks.start("warming", warming.run)
+    return CachedRecall(
+        recall, parts.cache.answers, warming, index_ready=parts.index_ready, metrics=parts.metrics
+    )
 
 
 def _personalize(parts: Parts) -> Personalize:

@@ -11,16 +11,24 @@ from mnemata.domain.query import Answer, Query
 from mnemata.domain.scope import Role, Scope
 from mnemata.observability.metrics import Metrics
 from mnemata.services.recall import Recall
+from mnemata.services.warming import Warming
 
 
 class CachedRecall:
     """As Recall. Answers from the cache have `took_ms` of `cache` and a `search_id` of their own."""
 
     def __init__(
-        self, recall: Recall, answers: AnswerCache, *, index_ready: asyncio.Event, metrics: Metrics
+        self,
+        recall: Recall,
+        answers: AnswerCache,
+        warming: Warming,
+        *,
+        index_ready: asyncio.Event,
+        metrics: Metrics,
     ) -> None:
         self._recall = recall
         self._answers = answers
+        self._warming = warming
         self._index_ready = index_ready
         self._metrics = metrics
 
@@ -29,6 +37,8 @@ class CachedRecall:
         scope.require(Role.READER)
         if not (self._index_ready.is_set() and cacheable(query)):
             return await self._recall.search(scope, query, cursor=cursor)
+        if cursor is None:
+            self._warming.note(scope.tenant, query)
         answer = await self._answers.through(
             scope.tenant, query, cursor, lambda: self._recall.search(scope, query, cursor=cursor)
         )

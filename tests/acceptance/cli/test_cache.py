@@ -7,7 +7,7 @@ def test_figures_of_the_cache_are_shown_and_it_is_emptied(command):
 
     assert "answer" in shown.out
     assert figures["used"]
-    assert set(figures["classes"]) == {"answer", "memory", "vector"}
+    assert set(figures["classes"]) == {"answer", "memory"}
 
 
 def test_cache_of_a_running_server_is_emptied(command, serve):

@@ -15,7 +15,7 @@ from mnemata.cache.statistics import CacheStatistics
 from mnemata.domain.change import START
 from mnemata.domain.ids import TenantId
 
-BUCKETS = 16
+BUCKETS = 8
 TENANTS = [TenantId(f"tenant-{number}") for number in range(12)]
 
 
