@@ -13,13 +13,14 @@ from mnemata.domain.attributes import attribute_terms
 from mnemata.domain.filter import FIELD_TYPES, FieldType
 from mnemata.domain.ids import MemoryId, TenantId
 from mnemata.index.cluster.texts import Texts
+from mnemata.index.local.analysis import plain_tokens
 from mnemata.index.local.document import microseconds, present, texts
-from mnemata.index.protocol import Embedded, Upsert, Vector
+from mnemata.index.protocol import Embedded, Upsert
+from mnemata.index.weights import CONTENT, SPEAKER, TAGS
 
 HALF = "vector_half"
 VECTOR = "vector"
-
-_SUGGESTED_CHARACTERS = 50
+WORDS = "words"
 
 
 def document_id(tenant: TenantId, memory_id: MemoryId) -> str:
@@ -28,7 +29,7 @@ def document_id(tenant: TenantId, memory_id: MemoryId) -> str:
 
 
 def document_of(upsert: Upsert, analysis: Texts) -> dict[str, Any]:
-    """Every field of the mapping that the memory has a value for."""
+    """Every field of the mapping that the memory has a value for; the vector as an array, to be written in few digits."""
     memory = upsert.memory
     terms = attribute_terms(memory.metadata)
     found: dict[str, Any] = {"tenant": memory.tenant, "id": str(memory.id)}
@@ -36,11 +37,11 @@ def document_of(upsert: Upsert, analysis: Texts) -> dict[str, Any]:
     found |= _fields(upsert)
     found["attributes"] = terms
     found["present"] = sorted(present(memory, terms))
-    found["suggest"] = _suggested(upsert)
+    found[WORDS] = _words(upsert)
     if isinstance(upsert.vector, Embedded):
         vector = upsert.vector.vector.astype(np.float32)
         found["embedded"] = True
-        found[VECTOR] = vector.tolist()
+        found[VECTOR] = np.ascontiguousarray(vector)
         found[HALF] = base64.b64encode(vector.astype(np.float16).tobytes()).decode()
     return found
 
@@ -52,10 +53,6 @@ def rows_of(packed: list[str], dimensions: int) -> NDArray[np.float32]:
     # OpenSearch leaves the padding of base64 away.
     data = b"".join(binascii.a2b_base64(text + "=" * (-len(text) % 4)) for text in packed)
     return np.frombuffer(data, np.float16).reshape(len(packed), dimensions).astype(np.float32)
-
-
-def unit(rows: NDArray[np.float32]) -> list[Vector]:
-    return list(rows)
 
 
 def _fields(upsert: Upsert) -> dict[str, Any]:
@@ -74,9 +71,7 @@ def _fields(upsert: Upsert) -> dict[str, Any]:
     return found
 
 
-def _suggested(upsert: Upsert) -> dict[str, Any]:
-    """What completion offers: how the memory begins, and its tags, within its tenant."""
-    memory = upsert.memory
-    beginnings = [memory.content[:_SUGGESTED_CHARACTERS].strip(), *memory.tags]
-    inputs = [text for text in beginnings if any(character.isalnum() for character in text)]
-    return {"input": inputs, "contexts": {"tenant": memory.tenant}} if inputs else {"input": []}
+def _words(upsert: Upsert) -> list[str]:
+    """The distinct words of the memory itself, as they are suggested: a column, which is counted within a tenant."""
+    said = texts(upsert)
+    return sorted({word for field in (CONTENT, SPEAKER, TAGS) for word in plain_tokens(said.get(field, ""))})

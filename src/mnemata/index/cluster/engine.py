@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -15,9 +16,12 @@ import orjson
 from mnemata.domain.change import Position
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import IndexUnavailable, SpaceMismatch
-from mnemata.domain.filter import Filter
+from mnemata.domain.facet import Facet, FacetRequest
+from mnemata.domain.filter import EVERYTHING, Filter
+from mnemata.domain.fragment import FRAGMENTS, Fragment, FragmentShape
 from mnemata.domain.ids import MemoryId, TenantId
-from mnemata.domain.query import Leg
+from mnemata.domain.query import Leg, Words
+from mnemata.domain.suggestion import Completion, Correction, Spelling
 from mnemata.domain.vector import Space
 from mnemata.index.cluster.answers import hits_of, legs_of, memory_ids, of_one_index
 from mnemata.index.cluster.bulk import BulkWriter, Item, deleting, writing
@@ -25,14 +29,18 @@ from mnemata.index.cluster.catalogue import Catalogue
 from mnemata.index.cluster.conditions import within
 from mnemata.index.cluster.connection import moved, search_failed, unavailable
 from mnemata.index.cluster.dialect import Dialect, dialect_of
+from mnemata.index.cluster.dictionary import ClusterDictionary
 from mnemata.index.cluster.document import document_id, document_of, rows_of
 from mnemata.index.cluster.drivers import connected
+from mnemata.index.cluster.facets import FacetSearch
 from mnemata.index.cluster.generation import Generation, Identity
 from mnemata.index.cluster.options import ClusterKind, ClusterOptions
 from mnemata.index.cluster.positions import Positions
 from mnemata.index.cluster.queries import Body, QueryBuilder
 from mnemata.index.cluster.statistics import statistics_of
 from mnemata.index.cluster.texts import texts_of
+from mnemata.index.local import suggesting
+from mnemata.index.local.highlighting import highlighted
 from mnemata.index.protocol import (
     Action,
     Embedded,
@@ -159,6 +167,24 @@ class ClusterIndex:
             found += page
             after = str(memory_ids(page[-1:])[0])
 
+    async def facets(self, query: IndexQuery, requests: Sequence[FacetRequest]) -> Sequence[Facet]:
+        counting = self._asking().matched(query)
+        return await FacetSearch(partial(self._ask, query.tenant), counting).run(requests)
+
+    async def highlight(
+        self, words: Words, texts: Sequence[str], *, shape: FragmentShape = FRAGMENTS
+    ) -> Sequence[tuple[Fragment, ...]]:
+        return await asyncio.to_thread(highlighted, words, texts, shape)
+
+    async def spellings(self, tenant: TenantId, text: str, *, limit: int = 5) -> Sequence[Spelling]:
+        return await suggesting.spellings(self._dictionary(tenant), text, limit=limit)
+
+    async def correction(self, tenant: TenantId, text: str) -> Correction | None:
+        return await suggesting.correction(self._dictionary(tenant), text)
+
+    async def completions(self, tenant: TenantId, prefix: str, *, limit: int = 10) -> Sequence[Completion]:
+        return await suggesting.completions(self._dictionary(tenant), prefix, limit=limit)
+
     async def statistics(self, tenant: TenantId | None = None) -> IndexStatistics:
         generation, positions = self.generation, self._opened_positions()
         await positions.refresh()
@@ -237,6 +263,11 @@ class ClusterIndex:
         lines = [line for body in bodies.values() for line in (head, orjson.dumps(body))]
         reply = await self._connection.send_lines("/_msearch", lines, searching=True)
         return dict(zip(bodies, reply.body["responses"], strict=True))
+
+    def _dictionary(self, tenant: TenantId) -> ClusterDictionary:
+        counting = self._asking().count(within(tenant, EVERYTHING))
+        texts = texts_of(self.generation.analysis)
+        return ClusterDictionary(partial(self._ask_one, tenant), counting, texts)
 
     async def _ask_one(self, tenant: TenantId, body: Body) -> Any:
         answer = (await self._ask(tenant, {"one": body}))["one"]

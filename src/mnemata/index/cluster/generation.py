@@ -15,7 +15,7 @@ from mnemata.domain.change import START, Position
 from mnemata.domain.ids import TenantId
 from mnemata.domain.vector import Metric, Space
 
-FORMAT = 1
+FORMAT = 2
 """Raised when documents or mappings change so that an index must be built again."""
 
 

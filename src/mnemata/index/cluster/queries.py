@@ -15,7 +15,7 @@ from mnemata.index.cluster.dialect import Dialect
 from mnemata.index.cluster.document import HALF
 from mnemata.index.cluster.texts import Texts
 from mnemata.index.local.document import TEXT_FIELDS
-from mnemata.index.local.words import AnalysedWords, Constraints, analysed_words
+from mnemata.index.local.words import AnalysedWords, Constraints, analysed_words, asks_by_words
 from mnemata.index.protocol import IndexQuery, Vector
 from mnemata.index.weights import CONTENT, FIELD_WEIGHTS
 
@@ -72,15 +72,25 @@ class QueryBuilder:
     def count(self, needed: Sequence[Clause]) -> Body:
         return self._count(needed)
 
+    def matched(self, query: IndexQuery) -> Body:
+        """The body of a search that only counts: what the total of the query's search counts."""
+        words = analysed_words(query.words)
+        if asks_by_words(query, words):
+            return self._count([self._having(query, words)])
+        return self._count(self._needed(query, words.constraints))
+
     def _by_words(self, query: IndexQuery, words: AnalysedWords, *, count: bool) -> Body:
+        body: Body = {"query": self._having(query, words), "track_total_hits": count}
+        return self._found(body, depth=query.depth, fields=("id", HALF))
+
+    def _having(self, query: IndexQuery, words: AnalysedWords) -> Clause:
         scoring = self._scoring(words)
         found: Clause = {"filter": self._positive(query, words.constraints)}
         if words.constraints.excluded:
             found["must_not"] = [self._phrase(phrase) for phrase in words.constraints.excluded]
         # Who has the phrases and prefixes is found, with or without the other words.
         found["should" if words.constraints.required else "must"] = scoring
-        body: Body = {"query": {"bool": found}, "track_total_hits": count}
-        return self._found(body, depth=query.depth, fields=("id", HALF))
+        return {"bool": found}
 
     def _by_meaning(self, query: IndexQuery, constraints: Constraints, vector: Vector) -> Body:
         needed = [*self._needed(query, constraints), {"term": {"embedded": True}}]
