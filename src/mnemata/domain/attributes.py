@@ -78,6 +78,28 @@ def sortable_number(value: float) -> str:
     return f"{ordered:016x}"
 
 
+def plain_number(digits: str) -> float:
+    """The number that `sortable_number` wrote."""
+    ordered = int(digits, 16)
+    bits = ordered ^ _SIGN if ordered & _SIGN else ordered ^ _ALL
+    (value,) = struct.unpack(">d", struct.pack(">Q", bits))
+    return value
+
+
+def term_value(term: str) -> tuple[str | bool | float, bool]:
+    """The value in a string, number or boolean term, and whether it is only the beginning of a longer string."""
+    _, kind, text = term.split(SEPARATOR, 2)
+    match kind:
+        case "b":
+            return text == "1", False
+        case "n":
+            return plain_number(text), False
+        case _ if len(text.encode("utf-8")) > MAX_PLAIN_BYTES:
+            return text.rsplit(HASHED, 1)[0], True
+        case _:
+            return text, False
+
+
 def sortable_time(value: datetime) -> str:
     """16 hex digits whose order is the order of the instants, in microseconds."""
     delta = value - _EPOCH

@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnemata.domain.change import Position
+from mnemata.domain.facet import Facet, FacetRequest
 from mnemata.domain.filter import EVERYTHING, Filter
+from mnemata.domain.fragment import FRAGMENTS, Fragment, FragmentShape
 from mnemata.domain.ids import MemoryId, TenantId
 from mnemata.domain.memory import Memory
 from mnemata.domain.query import Candidate, Mode, Words
+from mnemata.domain.suggestion import Completion, Correction, Spelling
 from mnemata.domain.vector import Space
 
 Vector: TypeAlias = NDArray[np.float32]
@@ -168,6 +171,35 @@ class SearchIndex(Protocol):
 
     async def matching(self, tenant: TenantId, condition: Filter, *, leg: str) -> frozenset[MemoryId]:
         """Every memory that the filter matches, as the named leg ('lexical' or 'vector') sees it: for verification."""
+        ...
+
+    async def facets(self, query: IndexQuery, requests: Sequence[FacetRequest]) -> Sequence[Facet]:
+        """For each request the counts over exactly the memories that the total of `search(query)` counts.
+
+        A query without words and without a vector counts everything that its filter matches. Counts are whole or
+        IndexUnavailable is raised.
+        """
+        ...
+
+    async def highlight(
+        self, words: Words, texts: Sequence[str], *, shape: FragmentShape = FRAGMENTS
+    ) -> Sequence[tuple[Fragment, ...]]:
+        """For each text its best fragments, in the order of the text, with what the words find in it marked.
+
+        The texts are the caller's, from the store: an index keeps no contents. None where nothing is found in it.
+        """
+        ...
+
+    async def spellings(self, tenant: TenantId, text: str, *, limit: int = 5) -> Sequence[Spelling]:
+        """The words of the text that none of the tenant's memories has, each with the nearest that some have."""
+        ...
+
+    async def correction(self, tenant: TenantId, text: str) -> Correction | None:
+        """The text with its unknown words replaced so that they go together; None where there is nothing to replace."""
+        ...
+
+    async def completions(self, tenant: TenantId, prefix: str, *, limit: int = 10) -> Sequence[Completion]:
+        """How the text may go on, by the tenant's words, phrases and tags: the most frequent first."""
         ...
 
     async def statistics(self, tenant: TenantId | None = None) -> IndexStatistics: ...

@@ -18,7 +18,7 @@ PLAIN = "plain"
 STEMMED = "english"
 MAX_TOKEN_BYTES = 255
 
-_SPACELESS = re.compile(
+SPACELESS = re.compile(
     "["
     "\u0e00-\u0eff"  # Thai, Lao
     "\u1000-\u109f\u1780-\u17ff"  # Burmese, Khmer
@@ -35,7 +35,7 @@ def normalised(text: str) -> str:
     if text.isascii():
         return text
     joined = "".join(map(_character, unicodedata.normalize("NFKC", text)))
-    return _SPACELESS.sub(_pairs, joined)
+    return SPACELESS.sub(_pairs, joined)
 
 
 def plain_tokens(text: str) -> list[str]:

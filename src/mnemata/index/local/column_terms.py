@@ -46,20 +46,21 @@ class Terms:
 
     def between(self, low: str, high: str) -> NDArray[np.int32]:
         """The codes of the terms in [low, high), by code points, which is the order of UTF-8 bytes."""
-        terms, codes = self._in_order()
+        terms, codes = self.in_order()
         return codes[bisect_left(terms, low) : bisect_left(terms, high)]
 
     def starting_with(self, prefix: str) -> NDArray[np.int32]:
         """The codes of the terms that start with `prefix`."""
-        terms, codes = self._in_order()
+        terms, codes = self.in_order()
         width = len(prefix)
         return codes[bisect_left(terms, prefix) : bisect_right(terms, prefix, key=lambda term: term[:width])]
 
     def sort(self) -> None:
         """Make the order now, so that no search has to wait for it."""
-        self._in_order()
+        self.in_order()
 
-    def _in_order(self) -> tuple[list[str], NDArray[np.int32]]:
+    def in_order(self) -> tuple[list[str], NDArray[np.int32]]:
+        """The terms by code points, not to be changed, and the code of each."""
         with self._sorting:
             if len(self._sorted) != len(self._codes):
                 self._extend_order()

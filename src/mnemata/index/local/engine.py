@@ -10,12 +10,19 @@ from typing import TypeVar
 
 from mnemata.domain.change import Position
 from mnemata.domain.errors import IndexUnavailable, MnemataError, SpaceMismatch
+from mnemata.domain.facet import Facet, FacetRequest
 from mnemata.domain.filter import Filter
+from mnemata.domain.fragment import FRAGMENTS, Fragment, FragmentShape
 from mnemata.domain.ids import MemoryId, TenantId
-from mnemata.domain.query import Leg
+from mnemata.domain.query import Leg, Words
+from mnemata.domain.suggestion import Completion, Correction, Spelling
 from mnemata.domain.vector import Space
+from mnemata.index.local import suggesting
+from mnemata.index.local.dictionary import LocalDictionary, TenantDictionary
+from mnemata.index.local.facets import nothing_counted
 from mnemata.index.local.folders import Folders
 from mnemata.index.local.generation import GenerationClosed, IndexGeneration
+from mnemata.index.local.highlighting import highlighted
 from mnemata.index.local.keeper import Keeper
 from mnemata.index.local.manifest import Identity
 from mnemata.index.local.options import LocalOptions
@@ -94,6 +101,24 @@ class LocalIndex:
         nothing: frozenset[MemoryId] = frozenset()
         return await self._ask(tenant, lambda partition: partition.matching(condition, Leg(leg)), nothing)
 
+    async def facets(self, query: IndexQuery, requests: Sequence[FacetRequest]) -> Sequence[Facet]:
+        nothing = nothing_counted(requests)
+        return await self._ask(query.tenant, lambda partition: partition.facets(query, requests), nothing)
+
+    async def highlight(
+        self, words: Words, texts: Sequence[str], *, shape: FragmentShape = FRAGMENTS
+    ) -> Sequence[tuple[Fragment, ...]]:
+        return await self._run(self._searching, lambda: highlighted(words, texts, shape))
+
+    async def spellings(self, tenant: TenantId, text: str, *, limit: int = 5) -> Sequence[Spelling]:
+        return await suggesting.spellings(self._dictionary(tenant), text, limit=limit)
+
+    async def correction(self, tenant: TenantId, text: str) -> Correction | None:
+        return await suggesting.correction(self._dictionary(tenant), text)
+
+    async def completions(self, tenant: TenantId, prefix: str, *, limit: int = 10) -> Sequence[Completion]:
+        return await suggesting.completions(self._dictionary(tenant), prefix, limit=limit)
+
     async def statistics(self, tenant: TenantId | None = None) -> IndexStatistics:
         return await asyncio.to_thread(lambda: of_generation(self._opened(), tenant))
 
@@ -134,6 +159,12 @@ class LocalIndex:
         if self._generation is not None:
             generation = await self.hand_over()
             await asyncio.to_thread(_save_and_close, generation)
+
+    def _dictionary(self, tenant: TenantId) -> TenantDictionary:
+        async def ask(question: Callable[[LocalDictionary], Answer], nothing: Answer) -> Answer:
+            return await self._ask(tenant, lambda partition: partition.ask_dictionary(question), nothing)
+
+        return TenantDictionary(ask)
 
     async def _ask(
         self, tenant: TenantId, question: Callable[[Partition], Answer], nothing: Answer

@@ -94,13 +94,14 @@ def satisfies(memory: IndexedMemory, condition: Filter, constraints: Constraints
     """Whether the filter holds for a memory, and it has the words that must be there and none that must not."""
     return (
         matches(condition, memory.upsert.memory, memory.terms)
-        and all(_has_phrase(memory, phrase) for phrase in constraints.phrases)
+        and all(has_phrase(memory, phrase) for phrase in constraints.phrases)
         and all(_has_prefix(memory, prefix) for prefix in constraints.prefixes)
-        and not any(_has_phrase(memory, phrase) for phrase in constraints.excluded)
+        and not any(has_phrase(memory, phrase) for phrase in constraints.excluded)
     )
 
 
-def _has_phrase(memory: IndexedMemory, phrase: tuple[str, ...]) -> bool:
+def has_phrase(memory: IndexedMemory, phrase: tuple[str, ...]) -> bool:
+    """Whether the content has the tokens one after the other."""
     counts = memory.frequencies[CONTENT]
     if any(token not in counts for token in phrase):
         return False

@@ -101,6 +101,17 @@ class LexicalView:
         found.update(memory.key for memory in self.fresh if satisfies(memory, condition, constraints))
         return frozenset(found)
 
+    def having(self, words: AnalysedWords, condition: Filter) -> frozenset[int]:
+        """The keys of every memory that `search` counts: for which the filter holds, and that has the words."""
+        terms = self._found_terms(words)
+        scoring = [found.query for found in terms if found.in_main]
+        found: set[int] = set()
+        if scoring or words.constraints.required:
+            query = self._narrowed(any_of(scoring) if scoring else None, condition, words.constraints)
+            found = set(self.main.keys_matching(query)) - self.hidden
+        found.update(key for _, key in self._search_fresh(terms, condition, words.constraints))
+        return frozenset(found)
+
     def _found_terms(self, words: AnalysedWords) -> list[FoundTerm]:
         groups = [self._of_word(token, count) for token, count in words.counts]
         groups += [self._found(group) for group in self._prefixed(words.constraints)]

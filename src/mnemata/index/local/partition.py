@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from mnemata.domain.change import Position
+from mnemata.domain.facet import Facet, FacetRequest
 from mnemata.domain.filter import Filter
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.query import Leg
 from mnemata.domain.vector import Metric, Space
+from mnemata.index.local.dictionary import LocalDictionary, WordLists
 from mnemata.index.local.document import memory_id
+from mnemata.index.local.facets import Counter
 from mnemata.index.local.failures import translated
 from mnemata.index.local.graph import Halted
 from mnemata.index.local.lexical import LexicalLeg
+from mnemata.index.local.matched import matched
 from mnemata.index.local.search import LegSearch
 from mnemata.index.local.vectors import VectorLeg, VectorOptions
 from mnemata.index.protocol import Action, IndexQuery, Legs, Vector
@@ -48,6 +52,7 @@ class Partition:
         self.lexical = LexicalLeg(path / "lexical", fold_changes=fold_changes)
         with translated("open", path / "vectors"):
             self.vectors = VectorLeg.open(path / "vectors", space=space, metric=metric, options=vectors)
+        self._words = WordLists()
         self._saving = threading.Lock()
         self._applied = 0
         self._saved = 0
@@ -113,6 +118,16 @@ class Partition:
             return frozenset(map(memory_id, self.lexical.matching(condition)))
         with translated("search"):
             return self.vectors.matching(condition)
+
+    def facets(self, query: IndexQuery, requests: Sequence[FacetRequest]) -> tuple[Facet, ...]:
+        with translated("search"):
+            counter = Counter(*matched(self.lexical, self.vectors.live, query))
+            return tuple(map(counter.count, requests))
+
+    def ask_dictionary(self, question: Callable[[LocalDictionary], Found]) -> Found:
+        """Ask the words of this tenant, as searches see them now."""
+        with translated("search"):
+            return question(LocalDictionary(self.lexical.view, self.vectors.live.columns, self._words))
 
     def vectors_of(self, ids: Sequence[MemoryId]) -> Mapping[MemoryId, Vector]:
         with translated("search"):

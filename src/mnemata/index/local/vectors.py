@@ -115,6 +115,11 @@ class VectorLeg:
         return self._live.position
 
     @property
+    def live(self) -> Live:
+        """What searches see now: it never changes."""
+        return self._live
+
+    @property
     def durable_position(self) -> Position:
         """Where a restart resumes: the position of the last save."""
         return self._durable

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from mnemata.domain.query import Words
+from mnemata.domain.query import Mode, Words
 from mnemata.index.local.analysis import plain_tokens, stemmed_tokens
 from mnemata.index.local.document import STEMMED_FIELDS, TEXT_FIELDS
 from mnemata.index.local.stopwords import ENGLISH
+from mnemata.index.protocol import IndexQuery
 from mnemata.index.weights import FIELD_WEIGHTS, MAX_QUERY_WORDS
 
 
@@ -68,6 +69,13 @@ def analysed_words(words: Words) -> AnalysedWords:
     """
     text = " ".join((words.text, *words.phrases))
     return AnalysedWords(counts=_counts(text), constraints=_constraints(words))
+
+
+def asks_by_words(query: IndexQuery, words: AnalysedWords) -> bool:
+    """Whether only those match that have the words; otherwise all within the filter do, ranked by meaning."""
+    if query.mode is Mode.VECTOR or words.empty:
+        return False
+    return query.mode is Mode.LEXICAL or query.vector is None
 
 
 def scored_terms(token: str, count: int) -> tuple[ScoredTerm, ...]:
