@@ -8,9 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
-from mnemata.domain.errors import IndexRefused, IndexUnavailable
+from mnemata.domain.errors import ConfigurationError, IndexRefused, IndexUnavailable
 from mnemata.index.cluster.bulk import BulkWriter, deleting, writing
 from mnemata.index.cluster.connection import Connection, Reply, Unreachable
+from mnemata.index.cluster.drivers import hosts
+from mnemata.index.cluster.options import Access
 
 
 class ScriptedCluster:
@@ -128,3 +130,23 @@ async def test_every_failure_of_the_cluster_itself_is_unavailable(status, reason
     connection = Connection(ScriptedCluster(status), search_timeout_s=1, write_timeout_s=1)
     with pytest.raises(IndexUnavailable, match=reason):
         await connection.send_lines("/_bulk", [])
+
+
+async def test_a_search_that_is_refused_can_be_answered_from_elsewhere():
+    connection = Connection(ScriptedCluster(400), search_timeout_s=1, write_timeout_s=1)
+    with pytest.raises(IndexUnavailable, match="told_to"):
+        await connection.send_lines("/_msearch", [], searching=True)
+
+
+def test_a_node_without_a_port_is_at_the_usual_one():
+    access = Access(urls=("http://search", "https://search:443/under/", "http://[::1]"))
+    assert hosts(access) == ["http://search:9200", "https://search:443/under", "http://[::1]:9200"]
+
+
+@pytest.mark.parametrize(
+    "url", ["search:9200", "ftp://search", "http://", "http://search:x", "http://u:secret@search"]
+)
+def test_what_is_no_url_of_a_node_is_refused_without_its_secret(url):
+    with pytest.raises(ConfigurationError) as refused:
+        hosts(Access(urls=(url,)))
+    assert "secret" not in str(refused.value)

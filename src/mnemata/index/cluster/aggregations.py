@@ -36,6 +36,10 @@ COUNTED, MISSING, HAVING = "counted", "missing", "having"
 PAGE = 10_000
 """Distinct numbers of a metadata path that are read at once."""
 
+ANYTHING: Final = "(.*)"
+"""The end of a pattern for values that begin so. OpenSearch 2.19 reads a plain `.*` as a mark of its own shortcut, which fails
+with a prefix behind the last value."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_TIME: Final = -(1 << 63)
 _SPECIAL: Final = frozenset('.?+*|{}[]()"\\#@&<>~^$-/')
@@ -61,7 +65,7 @@ def values_asked(request: ValueFacet) -> dict[str, Clause]:
         }
     start = attributes.path_prefix(field.path)
     # Dates are strings that have a second term: that is left out.
-    pattern = f"{escaped(start)}[bns]{attributes.SEPARATOR}.*"
+    pattern = f"{escaped(start)}[bns]{attributes.SEPARATOR}{ANYTHING}"
     return {
         COUNTED: most_frequent(ATTRIBUTES, request.limit, include=pattern),
         HAVING: {"filter": {"range": {ATTRIBUTES: {"gte": start, "lt": f"{start}t"}}}},

@@ -104,7 +104,9 @@ class Connection:
             self._away_until = time.monotonic() + _AWAY_S
             raise unavailable(error.reason) from error
         if reply.status >= HTTPStatus.BAD_REQUEST and reply.status not in accept:
-            raise of_status(reply.status, reply.body)
+            error = of_status(reply.status, reply.body)
+            # Whatever is wrong with a search: its answer can come from elsewhere.
+            raise search_failed({"status": reply.status, **_mapping(reply.body)}) if searching else error
         return reply
 
 
@@ -124,6 +126,10 @@ def of_status(status: int, body: Any) -> MnemataError:
 def search_failed(answer: Mapping[str, Any]) -> IndexUnavailable:
     """Our error for one search of several: whatever the reason, the answer can come from elsewhere."""
     return unavailable(f"a search failed with {answer.get('status')} ({reason_of(answer)})")
+
+
+def _mapping(body: Any) -> Mapping[str, Any]:
+    return body if isinstance(body, dict) else {}
 
 
 def moved() -> IndexMoved:

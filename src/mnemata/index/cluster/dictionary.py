@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from mnemata.domain.suggestion import WordCount
-from mnemata.index.cluster.aggregations import escaped, most_frequent
+from mnemata.index.cluster.aggregations import ANYTHING, escaped, most_frequent
 from mnemata.index.cluster.conditions import Clause, any_of
 from mnemata.index.cluster.document import WORDS
 from mnemata.index.cluster.facets import whole
@@ -45,7 +45,7 @@ class ClusterDictionary:
         return await self._frequent(WORDS, pattern, _LOOKED_AT)
 
     async def starting_with(self, prefix: str, limit: int) -> list[WordCount]:
-        return await self._frequent(WORDS, f"{escaped(prefix)}.*", limit)
+        return await self._frequent(WORDS, f"{escaped(prefix)}{ANYTHING}", limit)
 
     async def phrases(self, phrases: Sequence[Phrase]) -> list[int]:
         asked = [self._analysis.asked(CONTENT, phrase) for phrase in phrases]
@@ -53,7 +53,7 @@ class ClusterDictionary:
 
     async def tags_starting_with(self, prefix: str, limit: int) -> list[WordCount]:
         pattern = "".join(f"({'|'.join(map(escaped, forms))})" for forms in either_case(prefix))
-        return await self._frequent("tags", f"{pattern}.*", limit)
+        return await self._frequent("tags", f"{pattern}{ANYTHING}", limit)
 
     def _found(self, field: str, word: str) -> Clause:
         return {"match": {field: self._analysis.asked(field, [word])}}

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
+from mnemata.domain.errors import ConfigurationError
 from mnemata.index.cluster.connection import JSON, Connection, Driver, Reply, Unreachable
 from mnemata.index.cluster.options import Access, ClusterKind
+
+_PORT = 9_200
 
 
 def connected(kind: ClusterKind, access: Access) -> Connection:
     """A connection that opens with its first request."""
+    # What goes wrong is told by who asked, once, and not with a trace of every attempt.
+    for name in ("elastic_transport", "opensearch"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     driver: Driver = (
         ElasticsearchDriver(access) if kind is ClusterKind.ELASTICSEARCH else OpenSearchDriver(access)
     )
@@ -38,7 +46,7 @@ class ElasticsearchDriver:
                 tls["ca_certs"] = str(access.ca_file)
         self._answered, self._failed = ApiError, TransportError
         self._client = AsyncElasticsearch(
-            list(access.urls),
+            hosts(access),
             api_key=access.api_key,
             basic_auth=_login(access),
             connections_per_node=access.connections,
@@ -87,7 +95,7 @@ class OpenSearchDriver:
             tls["headers"] = {"authorization": f"ApiKey {access.api_key}"}
         self._not_connected, self._answered, self._failed = NotConnected, TransportError, OpenSearchException
         self._client = AsyncOpenSearch(
-            list(access.urls),
+            hosts(access),
             http_auth=_login(access),
             maxsize=access.connections,
             retry_on_status=(),
@@ -112,6 +120,26 @@ class OpenSearchDriver:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def hosts(access: Access) -> list[str]:
+    """The nodes' URLs, each with its port: 9200 where none is named. Raises ConfigurationError."""
+    return [_whole(url) for url in access.urls]
+
+
+def _whole(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        raise ConfigurationError(
+            reason=f"'{url.rsplit('@', 1)[-1]}' is no URL of a search node",
+            remedy="Set MNEMATA_SEARCH__URL to e.g. https://search:9200, the user and password in settings of their own",
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}:{port or _PORT}{parts.path.rstrip('/')}"
 
 
 def _login(access: Access) -> tuple[str, str] | None:
