@@ -221,6 +221,23 @@ async def test_a_replaced_index_is_kept_for_its_time_and_then_deleted(make_index
     await index.close()
 
 
+async def test_a_deleted_index_is_not_guessed_again_by_the_cluster(index):
+    made = "action.auto_create_index"
+    await index._connection.send("PUT", "/_cluster/settings", {"persistent": {made: "true"}})
+    try:
+        await index._connection.send("DELETE", f"/{index.generation.name}")
+        for _ in range(2):
+            with pytest.raises(IndexMoved):
+                await index.apply([upsert("lost")], position=at(1), ticket=1)
+        with pytest.raises(IndexUnavailable):
+            await found(index, "lost")
+        assert set(await index.open()) == {START}
+        await index.apply([upsert("again")], position=at(1), ticket=1)
+        assert await found(index, "again") == 1
+    finally:
+        await index._connection.send("PUT", "/_cluster/settings", {"persistent": {made: None}})
+
+
 async def every_index(index) -> set[str]:
     reply = await index._connection.send("GET", f"/{index.generation.alias}-*")
     return set(reply.body)

@@ -13,6 +13,7 @@ import orjson
 
 from mnemata.domain.errors import IndexRefused
 from mnemata.index.cluster.connection import Connection, of_status, reason_of, unavailable
+from mnemata.index.cluster.generation import writing_name
 from mnemata.observability.logging import get_logger
 
 log = get_logger("index")
@@ -85,7 +86,7 @@ class BulkWriter:
     async def _write_once(self, items: Sequence[Item]) -> tuple[Sequence[Item], list[str]]:
         """Those to be tried again, and why others never will be written."""
         lines = [line for item in items for line in item.lines]
-        target = "/_bulk?filter_path=items.*.status,items.*.error.type,items.*.error.caused_by.type"
+        target = "/_bulk?require_alias=true&filter_path=items.*.status,items.*.error.type,items.*.error.caused_by.type"
         reply = await self._connection.send_lines(
             target, lines, accept=_BUSY | {HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
         )
@@ -131,7 +132,7 @@ class BulkWriter:
 
 
 def _action(operation: str, index: str, name: str, routing: str, version: int) -> bytes:
-    where = {"_index": index, "_id": name, "routing": routing}
+    where = {"_index": writing_name(index), "_id": name, "routing": routing}
     return orjson.dumps({operation: {**where, "version": version, "version_type": "external_gte"}})
 
 

@@ -11,7 +11,14 @@ from typing import Any
 from mnemata.domain.clock import Clock
 from mnemata.index.cluster.connection import Connection, of_status, reason_of, unavailable
 from mnemata.index.cluster.dialect import Dialect
-from mnemata.index.cluster.generation import Generation, Identity, name_of, number_of
+from mnemata.index.cluster.generation import (
+    Generation,
+    Identity,
+    live_aliases,
+    name_of,
+    number_of,
+    writing_name,
+)
 from mnemata.index.cluster.options import ClusterOptions
 from mnemata.index.cluster.schema import index_body
 from mnemata.index.cluster.texts import analysis_for
@@ -55,7 +62,7 @@ class Catalogue:
     async def current(self, identity: Identity) -> Generation | None:
         """The live generation; None where there is none, or one that was built for something else."""
         for name, described in (await self._aliased()).items():
-            if self._options.name in described["aliases"]:
+            if self._options.name in live_aliases(described):
                 meta = _meta(described)
                 if meta.items() >= identity.meta().items():
                     return Generation.read(self._options.name, name, meta)
@@ -79,7 +86,9 @@ class Catalogue:
         for name in old:
             await self._connection.send("PUT", f"/{name}/_settings", {"index": {"blocks": {"write": True}}})
         actions = [
-            {"remove": {"index": name, "alias": alias}} for name in old for alias in before[name]["aliases"]
+            {"remove": {"index": name, "alias": alias}}
+            for name in old
+            for alias in live_aliases(before[name])
         ]
         actions += [{"add": {"index": name, "alias": alias}} for name, alias in to.aliases().items()]
         await self._connection.send("POST", "/_aliases", {"actions": actions})
@@ -95,7 +104,7 @@ class Catalogue:
         """Delete the indices that no alias names and that nobody has needed for as long as they are to be kept."""
         kept_since = self._clock.now() - timedelta(seconds=self._options.keep_old_s)
         for name, described in (await self._every()).items():
-            if not described["aliases"] and _last_used(described) < kept_since:
+            if not live_aliases(described) and _last_used(described) < kept_since:
                 await self._connection.send("DELETE", f"/{name}", accept=(HTTPStatus.NOT_FOUND,))
                 log.info("old_index_deleted", index=name)
 
@@ -111,7 +120,14 @@ class Catalogue:
         )
         meta = identity.meta() | generation.meta() | {"created_at": self._clock.now().isoformat()}
         for name in generation.indices:
-            body = index_body(self._dialect, options, identity.space, analysis=generation.analysis, meta=meta)
+            body = index_body(
+                self._dialect,
+                options,
+                identity.space,
+                analysis=generation.analysis,
+                meta=meta,
+                alias=writing_name(name),
+            )
             reply = await self._connection.send("PUT", f"/{name}", body, accept=(HTTPStatus.BAD_REQUEST,))
             if reply.status == HTTPStatus.BAD_REQUEST:
                 if reason_of(reply.body) == "resource_already_exists_exception":
@@ -143,7 +159,9 @@ class Catalogue:
         return max((number_of(self._options.name, name) for name in await self._every()), default=0) + 1
 
     async def _aliased(self) -> dict[str, Any]:
-        return {name: described for name, described in (await self._every()).items() if described["aliases"]}
+        return {
+            name: described for name, described in (await self._every()).items() if live_aliases(described)
+        }
 
     async def _every(self) -> dict[str, Any]:
         """Each of our indices with its aliases and mappings."""

@@ -15,6 +15,8 @@ from mnemata.domain.change import START, Position
 from mnemata.domain.ids import TenantId
 from mnemata.domain.vector import Metric, Space
 
+_WRITING = "-writing"
+
 FORMAT = 2
 """Raised when documents or mappings change so that an index must be built again."""
 
@@ -88,6 +90,19 @@ def number_of(alias: str, index: str) -> int:
     """The number in an index's name; 0 where the name is none of ours."""
     digits = index.removeprefix(f"{alias}-").split("-", 1)[0]
     return int(digits) if index.startswith(f"{alias}-") and digits.isdecimal() else 0
+
+
+def writing_name(index: str) -> str:
+    """The alias that an index is written by.
+
+    Writes ask for an alias: a cluster makes an index of its own guess where the name of a deleted one is written to.
+    """
+    return f"{index}{_WRITING}"
+
+
+def live_aliases(described: Mapping[str, Any]) -> list[str]:
+    """The aliases by which an index is searched; none where it is not live."""
+    return [alias for alias in described["aliases"] if not alias.endswith(_WRITING)]
 
 
 def position_name(partition: int) -> str:

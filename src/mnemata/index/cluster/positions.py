@@ -10,7 +10,7 @@ import orjson
 
 from mnemata.domain.change import Position
 from mnemata.index.cluster.connection import Connection, of_status, unavailable
-from mnemata.index.cluster.generation import Place, least, place_of, position_name
+from mnemata.index.cluster.generation import Place, least, place_of, position_name, writing_name
 
 _TRIES = 5
 
@@ -57,7 +57,7 @@ class Positions:
         """Whether all were written as they were last seen."""
         text = orjson.dumps({"position": str(position)})
         lines = [line for one in partitions for line in (self._action(one), text)]
-        reply = await self._connection.send_lines("/_bulk", lines)
+        reply = await self._connection.send_lines("/_bulk?require_alias=true", lines)
         done = True
         for one, result in zip(partitions, reply.body["items"], strict=True):
             (outcome,) = result.values()
@@ -72,7 +72,7 @@ class Positions:
         return done
 
     def _action(self, partition: int) -> bytes:
-        where: dict[str, Any] = {"_index": self._index, "_id": position_name(partition)}
+        where: dict[str, Any] = {"_index": writing_name(self._index), "_id": position_name(partition)}
         place = self._places[partition]
         if place.sequence is None:
             return orjson.dumps({"create": where})

@@ -16,9 +16,15 @@ from mnemata.index.local.stopwords import ENGLISH
 
 
 def index_body(
-    dialect: Dialect, options: ClusterOptions, space: Space, *, analysis: str, meta: Mapping[str, Any]
+    dialect: Dialect,
+    options: ClusterOptions,
+    space: Space,
+    *,
+    analysis: str,
+    meta: Mapping[str, Any],
+    alias: str,
 ) -> dict[str, Any]:
-    """The body of a request that creates an index, without an alias."""
+    """The body of a request that creates an index, with the alias that it is written by."""
     fields = _template("fields")
     fields["_meta"] = dict(meta)
     fields["properties"][VECTOR] = dialect.vector_field(space, options)
@@ -31,7 +37,7 @@ def index_body(
     settings["number_of_shards"] = options.shards
     settings |= _copies(options)
     settings["analysis"] = _analysis(chain["settings"], options) if analysis == CLUSTER else {}
-    return {"settings": {"index": settings}, "mappings": fields}
+    return {"settings": {"index": settings}, "mappings": fields, "aliases": {alias: {}}}
 
 
 def _copies(options: ClusterOptions) -> dict[str, Any]:
