@@ -14,6 +14,7 @@ from mnemata.cli import (
     cache,
     doctor,
     forget,
+    jobs,
     keys,
     rebuild,
     recall,
@@ -65,7 +66,16 @@ for name, function in (("create", keys.create), ("list", keys.list_keys), ("revo
     _keys.command(name)(command(function))
 app.add_typer(_keys)
 
-_cache = typer.Typer(name="cache", no_args_is_help=True, rich_markup_mode=None, help="The cache: stats, clear.")
+_jobs = typer.Typer(
+    name="jobs", no_args_is_help=True, rich_markup_mode=None, help="Jobs of a fleet: list, show, cancel."
+)
+for name, function in (("list", jobs.list_jobs), ("show", jobs.show), ("cancel", jobs.cancel)):
+    _jobs.command(name)(command(function))
+app.add_typer(_jobs)
+
+_cache = typer.Typer(
+    name="cache", no_args_is_help=True, rich_markup_mode=None, help="The cache: stats, clear."
+)
 for name, function in (("stats", cache.stats), ("clear", cache.clear)):
     _cache.command(name)(command(function))
 app.add_typer(_cache)

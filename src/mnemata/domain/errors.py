@@ -145,6 +145,25 @@ class KeyNotFound(MnemataError):
         return f"There is no API key {self.facts['key_id']}."
 
 
+class JobNotFound(MnemataError):
+    """No such job. Facts: job_id."""
+
+    kind = Kind.NOT_FOUND
+    code = "job_not_found"
+
+    def sentence(self) -> str:
+        return f"There is no job {self.facts['job_id']}."
+
+
+class JobFailed(MnemataError):
+    """A worker could not do a job, or it was cancelled. Facts: job_id, job, reason."""
+
+    code = "job_failed"
+
+    def sentence(self) -> str:
+        return f"The job {self.facts['job_id']} ({self.facts['job']}) ended without a result: {self.facts['reason']}."
+
+
 class TenantNotFound(MnemataError):
     """No such tenant. Facts: tenant."""
 

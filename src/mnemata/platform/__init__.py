@@ -18,6 +18,7 @@ from mnemata.platform.cache import wired_cache
 from mnemata.platform.crew import indexer_of, start_common, start_workers
 from mnemata.platform.fleet import start_leased, start_listening
 from mnemata.platform.index import index_opening
+from mnemata.platform.jobs import job_queue_of
 from mnemata.platform.model import chosen_embedder, open_batcher
 from mnemata.platform.parts import Parts
 from mnemata.platform.store import Store, hold_folder, open_store, open_store_in
@@ -27,6 +28,7 @@ from mnemata.services.catalogue import Services
 from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.settings import Settings
+from mnemata.store.job_queue import JobQueue
 from mnemata.workers.indexer import Indexer
 from mnemata.workers.leasing import Leasing
 from mnemata.workers.rebuild import Rebuilder
@@ -154,11 +156,14 @@ def _start(parts: Parts, stack: AsyncExitStack, *, works: bool) -> _Running:
     tasks = Tasks()
     stack.push_async_callback(tasks.stop)
     leasing: Leasing | None = None
+    queue: JobQueue | None = None
     start_common(tasks, parts)
     if parts.settings.local:
         start_workers(tasks, parts, indexer, vectors, back_up)
     else:
         start_listening(tasks, parts)
+        queue = job_queue_of(parts, rebuilder, back_up)
         if works:
+            tasks.start("jobs", queue.run)
             leasing = start_leased(tasks, stack, parts, indexer=indexer, vectors=vectors, back_up=back_up)
-    return _Running(services=wire(parts, rebuilder, back_up, tasks), indexer=indexer, leasing=leasing)
+    return _Running(services=wire(parts, rebuilder, back_up, tasks, queue), indexer=indexer, leasing=leasing)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from mnemata.domain.job import JobKind
+from mnemata.domain.scope import DEFAULT_TENANT, Role, Scope
 from mnemata.platform.backups import BackUp
 from mnemata.platform.parts import Parts
 from mnemata.services.access import Access
@@ -11,6 +15,7 @@ from mnemata.services.catalogue import Services
 from mnemata.services.fallback import StoreSearch
 from mnemata.services.findable import Findable
 from mnemata.services.forget import Forget
+from mnemata.services.jobs import Jobs
 from mnemata.services.operations import Facts, Operations, Progress
 from mnemata.services.personalize import Personalize
 from mnemata.services.profiles import ProfileCache
@@ -21,16 +26,20 @@ from mnemata.services.remember import Remember
 from mnemata.services.revise import Revise
 from mnemata.services.status import StatusService
 from mnemata.services.warming import Warming, WarmingOptions
+from mnemata.store.job_queue import JobQueue
 from mnemata.workers.rebuild import Rebuilder
 from mnemata.workers.tasks import Tasks
 
 
-def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp, tasks: Tasks) -> Services:
+def wire(
+    parts: Parts, rebuilder: Rebuilder, back_up: BackUp, tasks: Tasks, queue: JobQueue | None
+) -> Services:
     """Every use case, ready for a door."""
     database, clock, metrics = parts.store.database, parts.clock, parts.metrics
     publisher = None if parts.cache is None else parts.cache.publisher
     findable = Findable(parts.barrier, timeout_s=parts.settings.index.wait_timeout_s, publisher=publisher)
     keep_s = parts.settings.retention.idempotency_s
+    jobs = Jobs(database, None if queue is None else queue.enqueue, clock=clock)
     return Services(
         remember=Remember(
             database,
@@ -43,14 +52,13 @@ def wire(parts: Parts, rebuilder: Rebuilder, back_up: BackUp, tasks: Tasks) -> S
             idempotency_s=keep_s,
         ),
         revise=Revise(database, findable, clock=clock, metrics=metrics, idempotency_s=keep_s),
-        read=Read(
-            database, clock=clock, memories=None if parts.cache is None else parts.cache.memories
-        ),
+        read=Read(database, clock=clock, memories=None if parts.cache is None else parts.cache.memories),
         forget=Forget(database, findable, clock=clock, metrics=metrics),
         recall=_cached(parts, _recall(parts), tasks),
         access=Access(database, required=parts.settings.auth_required, clock=clock),
         status=_status(parts),
-        operations=_operations(rebuilder, back_up),
+        operations=_operations(rebuilder, back_up) if queue is None else _as_jobs(jobs),
+        jobs=jobs,
         cache=_cache_admin(parts),
         rates=RateLimit(
             None if parts.cache is None else parts.cache.counters,
@@ -126,5 +134,20 @@ def _operations(rebuilder: Rebuilder, back_up: BackUp) -> Operations:
     async def rebuild(progress: Progress) -> Facts:
         rebuilt = await rebuilder.rebuild(cause="asked", progress=progress)
         return {"documents": rebuilt.documents, "seconds": round(rebuilt.seconds, 3)}
+
+    return Operations(rebuild=rebuild, back_up=back_up)
+
+
+def _as_jobs(jobs: Jobs) -> Operations:
+    """What is asked for here, a worker does; who asked waits for it as if it were done here."""
+    operator = Scope(tenant=DEFAULT_TENANT, role=Role.OPERATOR)
+
+    async def rebuild(progress: Progress) -> Facts:
+        return await jobs.done(operator, JobKind.REBUILD, {}, progress)
+
+    async def back_up(path: Path | None, progress: Progress) -> Facts:
+        return await jobs.done(
+            operator, JobKind.BACKUP, {} if path is None else {"path": str(path)}, progress
+        )
 
     return Operations(rebuild=rebuild, back_up=back_up)

@@ -8,6 +8,7 @@ from mnemata.services.access import Access
 from mnemata.services.cache_admin import CacheAdmin
 from mnemata.services.cached_recall import CachedRecall
 from mnemata.services.forget import Forget
+from mnemata.services.jobs import Jobs
 from mnemata.services.operations import Operations
 from mnemata.services.rate_limit import RateLimit
 from mnemata.services.read import Read
@@ -27,5 +28,6 @@ class Services:
     access: Access
     status: StatusService
     operations: Operations
+    jobs: Jobs
     cache: CacheAdmin
     rates: RateLimit

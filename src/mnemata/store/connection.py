@@ -40,6 +40,11 @@ class Session:
         self._failed = False
         self._announced = False
 
+    async def begun(self) -> Connection:
+        """The connection, in the transaction: for what speaks to it itself."""
+        await self.rows(_SQL["ping"])
+        return self._connection
+
     async def rows(
         self,
         statement: Statement | sql.Composed,

@@ -146,6 +146,16 @@ class Database:
             await session.rows(_SQL["ping"])
 
     @property
+    def url(self) -> str:
+        """Where the pool's connections go."""
+        return self._url
+
+    @property
+    def connection_options(self) -> dict[str, Any]:
+        """How the pool's connections are made, for another pool beside it."""
+        return connection_options(self._options, pooled=self.pooled)
+
+    @property
     def listens(self) -> bool:
         """Whether notifications can be heard: through a pooler they cannot, unless there is a way past it."""
         return not self.pooled or self._options.direct_url is not None

@@ -21,6 +21,7 @@ from mnemata.store.connection import Parameters, Row, Session
 from mnemata.store.embeddings import Embeddings, TenantEmbeddings
 from mnemata.store.feed import Feed
 from mnemata.store.idempotency import Idempotency
+from mnemata.store.jobs import JobBook
 from mnemata.store.leases import Leases
 from mnemata.store.memories import Memories
 from mnemata.store.poison import Poison
@@ -86,6 +87,7 @@ class PlatformTransaction:
         self.poison = Poison(session)
         self.access = Access(session)
         self.leases = Leases(session)
+        self.jobs = JobBook(session)
 
     async def documents(
         self, ids: Sequence[MemoryId], *, known: Known = _nothing

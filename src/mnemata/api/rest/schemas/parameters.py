@@ -19,6 +19,10 @@ class NoParameters(Parameters):
     """This call takes none."""
 
 
+class JobsParameters(Parameters):
+    limit: int = Field(default=50, ge=1, le=200)
+
+
 class WriteParameters(Parameters):
     wait_for: Literal["index", "none"] = Field(
         default="index",

@@ -1,0 +1,30 @@
+"""Jobs as JSON."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mnemata.api.rest.schemas.base import Model, Moment
+
+
+class Job(Model):
+    id: int
+    kind: Literal["rebuild", "backup", "sweep"]
+    state: Literal["waiting", "running", "cancelling", "succeeded", "failed", "cancelled"]
+    arguments: dict[str, Any]
+    tenant: str = Field(description="Whose operator asked for it.")
+    attempts: int = Field(
+        description="How often it was begun before: a job whose worker is lost begins again."
+    )
+    done: int = Field(description="How much is behind it.")
+    total: int = Field(description="How much there is in all; 0 while that is not known.")
+    outcome: dict[str, Any] | None = Field(description="What it made.")
+    code: str | None = Field(description="The code of the error that ended it.")
+    created_at: Moment
+    updated_at: Moment
+
+
+class Jobs(Model):
+    items: list[Job]

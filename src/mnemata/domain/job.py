@@ -1,0 +1,55 @@
+"""Long work that is asked for, done by a worker, and told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from mnemata.domain.ids import TenantId
+from mnemata.domain.memory import JsonValue
+
+
+class JobKind(StrEnum):
+    """What a job does: build the index anew, write a backup, expire and purge what is due."""
+
+    REBUILD = "rebuild"
+    BACKUP = "backup"
+    SWEEP = "sweep"
+
+
+class JobState(StrEnum):
+    """`CANCELLING`: it runs, and was told to stop."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def over(self) -> bool:
+        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """`done` of `total`, which is zero while it is not known. `outcome`: what it made. `code`: of the error it ended with.
+
+    `attempts`: how often it was begun before: a job whose worker is lost is begun again.
+    """
+
+    id: int
+    kind: JobKind
+    state: JobState
+    arguments: Mapping[str, JsonValue]
+    tenant: TenantId
+    attempts: int
+    done: int
+    total: int
+    outcome: Mapping[str, JsonValue] | None
+    code: str | None
+    created_at: datetime
+    updated_at: datetime

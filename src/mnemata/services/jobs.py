@@ -1,0 +1,79 @@
+"""Jobs of a fleet: asked for here, done by a worker, looked at and cancelled from anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from mnemata.domain.clock import Clock
+from mnemata.domain.errors import JobFailed, JobNotFound, Unavailable
+from mnemata.domain.job import Job, JobKind, JobState
+from mnemata.domain.scope import Role, Scope
+from mnemata.services.operations import Facts, Progress
+from mnemata.store.database import Database
+from mnemata.store.jobs import Enqueue
+
+_LOOK_EVERY_S = 0.25
+
+
+class Jobs:
+    """Without `enqueue` no job can be asked for: work is done where it is asked for, at once."""
+
+    def __init__(self, database: Database, enqueue: Enqueue | None, *, clock: Clock) -> None:
+        self._database = database
+        self._enqueue = enqueue
+        self._clock = clock
+
+    async def ask(self, scope: Scope, kind: JobKind, arguments: Facts) -> int:
+        """The number of a new job. Operators only."""
+        scope.require(Role.OPERATOR)
+        if self._enqueue is None:
+            raise Unavailable(
+                what="The queue of jobs", reason="there are no workers here", retry_after_s=None
+            )
+        async with self._database.platform() as transaction:
+            return await transaction.jobs.ask(
+                self._enqueue, kind, arguments, tenant=scope.tenant, now=self._clock.now()
+            )
+
+    async def list(self, scope: Scope, *, limit: int) -> Sequence[Job]:
+        """The newest jobs first. Operators only."""
+        scope.require(Role.OPERATOR)
+        async with self._database.platform() as transaction:
+            return await transaction.jobs.list(limit=limit)
+
+    async def get(self, scope: Scope, job_id: int) -> Job:
+        """How a job is. Operators only. Raises JobNotFound."""
+        scope.require(Role.OPERATOR)
+        return await self._get(job_id)
+
+    async def cancel(self, scope: Scope, job_id: int) -> Job:
+        """The job, told to stop; one that is over stays as it is. Operators only. Raises JobNotFound."""
+        scope.require(Role.OPERATOR)
+        await self._get(job_id)
+        async with self._database.platform() as transaction:
+            await transaction.jobs.cancel(job_id)
+        return await self._get(job_id)
+
+    async def done(self, scope: Scope, kind: JobKind, arguments: Facts, progress: Progress) -> Facts:
+        """Ask for a job and wait until a worker has done it: what it made. Raises JobFailed.
+
+        Who stops waiting does not stop the job.
+        """
+        job_id = await self.ask(scope, kind, arguments)
+        while True:
+            job = await self._get(job_id)
+            if job.total:
+                progress(job.done, job.total)
+            if job.state is JobState.SUCCEEDED:
+                return job.outcome or {}
+            if job.state.over:
+                raise JobFailed(job_id=job_id, job=kind.value, reason=job.code or job.state.value)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _get(self, job_id: int) -> Job:
+        async with self._database.platform() as transaction:
+            job = await transaction.jobs.get(job_id)
+        if job is None:
+            raise JobNotFound(job_id=job_id)
+        return job

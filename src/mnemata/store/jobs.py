@@ -1,0 +1,85 @@
+"""What there is of jobs: asked for in the caller's transaction, and told of."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import TypeAlias
+
+import orjson
+
+from mnemata.domain.ids import TenantId
+from mnemata.domain.job import Job, JobKind, JobState
+from mnemata.domain.memory import JsonValue
+from mnemata.store.connection import Connection, Row
+from mnemata.store.repository import Repository
+from mnemata.store.statements import statements
+
+_SQL = statements("jobs")
+
+Facts: TypeAlias = Mapping[str, JsonValue]
+Enqueue: TypeAlias = Callable[[Connection, JobKind, Facts], Awaitable[int]]
+"""Puts a job into the queue, in the transaction of a connection; its number."""
+
+
+class JobBook(Repository):
+    """What there is of jobs, in one transaction."""
+
+    async def ask(
+        self, enqueue: Enqueue, kind: JobKind, arguments: Facts, *, tenant: TenantId, now: datetime
+    ) -> int:
+        """The number of a new job, which is begun once this transaction has committed; never, where it does not."""
+        job = await enqueue(await self._session.begun(), kind, arguments)
+        await self._session.rows(_SQL["note"], {"job": job, "tenant": tenant, "now": now})
+        return job
+
+    async def list(self, *, limit: int) -> list[Job]:
+        """The newest jobs first."""
+        return [_job(row) for row in await self._session.rows(_SQL["list"], {"job": None, "limit": limit})]
+
+    async def get(self, job: int) -> Job | None:
+        row = await self._session.row(_SQL["list"], {"job": job, "limit": 1})
+        return None if row is None else _job(row)
+
+    async def cancel(self, job: int) -> bool:
+        """Whether the job was waiting or running: it ends, the sooner the better."""
+        row = await self._session.row(_SQL["cancel"], {"job": job})
+        return row is not None and row[0] is not None
+
+    async def progress(self, job: int, *, done: int, total: int, now: datetime) -> None:
+        await self._session.rows(_SQL["progress"], {"job": job, "done": done, "total": total, "now": now})
+
+    async def outcome(self, job: int, *, outcome: Facts | None, code: str | None, now: datetime) -> None:
+        text = None if outcome is None else orjson.dumps(dict(outcome)).decode()
+        await self._session.rows(_SQL["outcome"], {"job": job, "outcome": text, "code": code, "now": now})
+
+    async def forget(self, *, before: datetime) -> None:
+        await self._session.rows(_SQL["forget"], {"before": before})
+
+
+_STATES = {
+    "todo": JobState.WAITING,
+    "doing": JobState.RUNNING,
+    "succeeded": JobState.SUCCEEDED,
+    "failed": JobState.FAILED,
+    "cancelled": JobState.CANCELLED,
+    "aborted": JobState.CANCELLED,
+}
+
+
+def _job(row: Row) -> Job:
+    state = _STATES[row[2]]
+    return Job(
+        id=row[0],
+        kind=JobKind(row[1]),
+        state=JobState.CANCELLING if state is JobState.RUNNING and row[3] else state,
+        arguments=row[4].get("arguments", {}),
+        attempts=row[5],
+        tenant=TenantId(row[6]),
+        done=row[7],
+        total=row[8],
+        outcome=row[9],
+        code=row[10],
+        created_at=row[11],
+        updated_at=row[12],
+    )

@@ -1,0 +1,31 @@
+-- name: note
+-- Notes that a job was asked for.
+INSERT INTO job_reports (job_id, tenant, created_at, updated_at) VALUES (%(job)s, %(tenant)s, %(now)s, %(now)s)
+
+-- name: progress
+-- Notes how far a job is.
+UPDATE job_reports SET done = %(done)s, total = %(total)s, updated_at = %(now)s WHERE job_id = %(job)s
+
+-- name: outcome
+-- Notes what came of a job.
+UPDATE job_reports SET outcome = %(outcome)s::jsonb, code = %(code)s, updated_at = %(now)s WHERE job_id = %(job)s
+
+-- name: list
+-- Lists jobs, the newest first; those of all states where none is named.
+SELECT j.id, j.task_name, j.status::text, j.abort_requested, j.args, j.attempts,
+       r.tenant, r.done, r.total, r.outcome, r.code, r.created_at, r.updated_at
+FROM job_reports AS r
+JOIN procrastinate_jobs AS j ON j.id = r.job_id
+WHERE (%(job)s::bigint IS NULL OR r.job_id = %(job)s)
+ORDER BY r.job_id DESC
+LIMIT %(limit)s
+
+-- name: cancel
+-- Ends a job: one that waits is taken away, one that runs is told to stop.
+SELECT procrastinate_cancel_job_v1(%(job)s, true, false)
+
+-- name: forget
+-- Forgets the jobs that ended before a moment.
+DELETE FROM procrastinate_jobs AS j
+USING job_reports AS r
+WHERE r.job_id = j.id AND r.updated_at < %(before)s AND j.status NOT IN ('todo', 'doing')
