@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 from typing import TypeAlias
 
 from mnemata.domain.errors import InvalidField
@@ -165,11 +166,19 @@ class NumberStatistics:
 Facet: TypeAlias = "ValueCounts | TimeCounts | RangeCounts | NumberStatistics"
 
 
-def starts_up_to(newest: datetime, interval: Interval | timedelta, limit: int) -> tuple[datetime, ...]:
-    """The beginnings of the `limit` intervals of which the last holds `newest`, in the order of time."""
-    return tuple(
-        reversed([start for start, _ in zip(_backwards(newest, interval), range(limit), strict=False)])
-    )
+def starts_up_to(
+    newest: datetime, interval: Interval | timedelta, limit: int, *, oldest: datetime = _EARLIEST
+) -> tuple[datetime, ...]:
+    """The beginnings of the `limit` intervals of which the last holds `newest`, in the order of time.
+
+    Those before the one that holds `oldest` are left out.
+    """
+    starts: list[datetime] = []
+    for start in islice(_backwards(newest, interval), limit):
+        starts.append(start)
+        if start <= oldest:
+            break
+    return tuple(reversed(starts))
 
 
 def _backwards(newest: datetime, interval: Interval | timedelta) -> Iterator[datetime]:

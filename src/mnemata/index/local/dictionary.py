@@ -15,13 +15,13 @@ from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tantivy import Query
+from tantivy import Occur, Query
 
 from mnemata.domain.suggestion import WordCount
 from mnemata.index.local import document
 from mnemata.index.local.analysis import stemmed_tokens
 from mnemata.index.local.columns import Snapshot
-from mnemata.index.local.conditions import all_of, any_of
+from mnemata.index.local.conditions import any_of
 from mnemata.index.local.facets import Counter
 from mnemata.index.local.fresh import has_phrase
 from mnemata.index.local.lexical_view import LexicalView
@@ -151,12 +151,15 @@ class LocalDictionary:
         return not self._view.hidden and self._main.live == self._main.documents
 
     def _count_in_main(self, query: Query) -> int:
-        count = self._main.search(query, limit=1, count=True)[1]
-        if count and self._view.hidden:
-            ids = [str(document.memory_id(key)) for key in self._view.hidden]
-            hidden = Query.term_set_query(self._main.schema, document.ID, ids)
-            count -= self._main.search(all_of([query, hidden]), limit=1, count=True)[1]
-        return count
+        if self._hidden is not None:
+            query = Query.boolean_query([(Occur.Must, query), (Occur.MustNot, self._hidden)])
+        return self._main.search(query, limit=1, count=True)[1]
+
+    @cached_property
+    def _hidden(self) -> Query | None:
+        """Finds the memories of the main segment of which there are fresh versions, or that were removed."""
+        ids = [str(document.memory_id(key)) for key in self._view.hidden]
+        return Query.term_set_query(self._main.schema, document.ID, ids) if ids else None
 
     def _fresh_having(self, terms: Sequence[Term]) -> set[int]:
         """The keys of the fresh memories that have one of the terms."""

@@ -117,8 +117,8 @@ class Counter:
         missing = len(column) - len(known)
         if not len(known):
             return TimeCounts(field=request.field, buckets=(), older=0, missing=missing)
-        newest = _EPOCH + timedelta(microseconds=int(known.max()))
-        starts = starts_up_to(newest, request.interval, request.limit)
+        oldest, newest = (_EPOCH + timedelta(microseconds=int(end)) for end in (known.min(), known.max()))
+        starts = starts_up_to(newest, request.interval, request.limit, oldest=oldest)
         places = np.searchsorted(np.array([microseconds(start) for start in starts]), known, side="right")
         older, *counts = np.bincount(places, minlength=len(starts) + 1).tolist()
         buckets = (

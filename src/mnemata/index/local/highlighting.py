@@ -78,10 +78,8 @@ def _fragments(text: str, wanted: _Wanted, shape: FragmentShape) -> tuple[Fragme
     text = text[:MAX_CHARACTERS]
     found = list(spans(text))
     marks = sorted([*_words(found, wanted), *_phrases(found, wanted)])
-    windows = _windows(marks, shape)
-    return tuple(
-        _fragment(text, _around(text, start, end, shape.characters), marks) for start, end in sorted(windows)
-    )
+    stretches = _stretches(text, _windows(marks, shape), shape.characters)
+    return tuple(_fragment(text, stretch, marks) for stretch in stretches)
 
 
 def _words(found: Sequence[Span], wanted: _Wanted) -> Iterator[_Mark]:
@@ -123,7 +121,7 @@ def _windows(marks: Sequence[_Mark], shape: FragmentShape) -> list[tuple[int, in
 def _window_from(marks: Sequence[_Mark], first: int, characters: int) -> tuple[int, int, int]:
     """How much the marks are worth that fit into a fragment from this one on, and from where to where they go."""
     start, end = marks[first].start, marks[first].end
-    terms: dict[str, int] = {}
+    terms = {marks[first].term: marks[first].worth}
     for mark in marks[first:]:
         if mark.start >= start + characters:
             break
@@ -133,13 +131,25 @@ def _window_from(marks: Sequence[_Mark], first: int, characters: int) -> tuple[i
     return sum(terms.values()), start, end
 
 
-def _around(text: str, start: int, end: int, characters: int) -> tuple[int, int]:
-    """A stretch of about `characters` that holds start..end and ends between words."""
+def _stretches(text: str, windows: Sequence[tuple[int, int]], characters: int) -> Iterator[tuple[int, int]]:
+    """A stretch of about `characters` around each window, in the order of the text, none over another."""
+    reached = 0
+    for start, end in sorted(windows):
+        # Only a phrase that is longer than a fragment reaches into the next window.
+        if start >= reached:
+            stretch = _around(text, start, end, characters, reached)
+            reached = stretch[1]
+            yield stretch
+
+
+def _around(text: str, start: int, end: int, characters: int, reached: int) -> tuple[int, int]:
+    """A stretch that holds start..end, begins at `reached` at the earliest and ends between words."""
     room = max(0, characters - (end - start))
     left = max(0, start - room // _BEFORE)
     right = min(len(text), max(end, left + characters))
-    left = max(0, min(left, right - characters)) if start - left < room else left
-    return _next_word(text, left, start), _last_word(text, end, right)
+    # At the end of the text the room is before the marks.
+    left = min(left, max(0, right - characters))
+    return _next_word(text, max(left, reached), start), _last_word(text, end, right)
 
 
 def _next_word(text: str, left: int, start: int) -> int:
@@ -186,5 +196,4 @@ def _merged(marks: Sequence[_Mark], start: int, end: int) -> Iterator[tuple[int,
                 yield first, last
             first = mark.start
         last = max(last, mark.end)
-    if last > first:
-        yield first, last
+    yield first, last
