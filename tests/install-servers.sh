@@ -1,11 +1,12 @@
 #!/bin/sh
-# Installs the servers that tests run against besides the embedded ones: Debian's PostgreSQL 15 and Redis 7.
+# Installs the servers that tests run against besides the embedded ones: Debian's PostgreSQL 15, PgBouncer and Redis 7.
 # As root, or as a user who may use sudo without a password. Where neither is so, it says that those tests will be skipped.
 set -u
 
 missing=""
 [ -x /usr/lib/postgresql/15/bin/initdb ] || missing="postgresql-15"
 command -v redis-server >/dev/null && command -v redis-cli >/dev/null || missing="$missing redis-server"
+[ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then

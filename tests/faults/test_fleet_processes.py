@@ -77,6 +77,7 @@ def start(tmp_path, database_url, cluster_url) -> Iterator[Callable[..., Process
     processes: list[Process] = []
     environment = {
         "PATH": os.environ["PATH"],
+        "PYTHONUNBUFFERED": "1",
         "MNEMATA_DATABASE__URL": database_url,
         "MNEMATA_DATABASE__STATEMENT_TIMEOUT_S": "60",
         "MNEMATA_SEARCH__KIND": "elasticsearch",
