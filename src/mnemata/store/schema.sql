@@ -672,6 +672,8 @@ CREATE TABLE public.job_reports (
     updated_at timestamp with time zone NOT NULL
 );
 
+ALTER TABLE ONLY public.job_reports FORCE ROW LEVEL SECURITY;
+
 COMMENT ON TABLE public.job_reports IS 'How far each job is, and what came of it.';
 
 COMMENT ON COLUMN public.job_reports.job_id IS 'The job.';
@@ -1193,6 +1195,8 @@ CREATE POLICY every ON public.embeddings TO mnemata_platform USING (true);
 
 CREATE POLICY every ON public.idempotency_keys TO mnemata_platform USING (true);
 
+CREATE POLICY every ON public.job_reports TO mnemata_platform USING (true);
+
 CREATE POLICY every ON public.memories TO mnemata_platform USING (true);
 
 CREATE POLICY every ON public.poison_changes TO mnemata_platform USING (true);
@@ -1202,6 +1206,8 @@ CREATE POLICY every ON public.tenants TO mnemata_platform USING (true);
 CREATE POLICY every ON public.versions TO mnemata_platform USING (true);
 
 ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.job_reports ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.memories ENABLE ROW LEVEL SECURITY;
 

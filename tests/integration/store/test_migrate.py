@@ -161,13 +161,15 @@ def test_every_table_and_column_says_what_it_is(url):
         SELECT c.relname, a.attname
         FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum >= 0
-          AND c.relname <> 'schema_revision' AND NOT (c.relkind = 'v' AND a.attnum > 0)
+          AND c.relname <> 'schema_revision' AND NOT starts_with(c.relname, 'procrastinate_')
+          AND NOT (c.relkind = 'v' AND a.attnum > 0)
           AND NOT a.attisdropped AND col_description(c.oid, a.attnum) IS NULL
         UNION ALL
         SELECT c.relname, NULL
         FROM pg_class AS c
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v')
-          AND c.relname <> 'schema_revision' AND obj_description(c.oid, 'pg_class') IS NULL
+          AND c.relname <> 'schema_revision' AND NOT starts_with(c.relname, 'procrastinate_')
+          AND obj_description(c.oid, 'pg_class') IS NULL
     """
     with psycopg.connect(url) as connection:
         assert connection.execute(query).fetchall() == []

@@ -607,6 +607,10 @@ COMMENT ON COLUMN job_reports.code IS 'The stable code of the error, when it has
 COMMENT ON COLUMN job_reports.created_at IS 'When it was asked for.';
 COMMENT ON COLUMN job_reports.updated_at IS 'When it last told of itself.';
 
+ALTER TABLE job_reports ENABLE ROW LEVEL SECURITY;
+ALTER TABLE job_reports FORCE ROW LEVEL SECURITY;
+CREATE POLICY every ON job_reports TO mnemata_platform USING (true);
+
 GRANT SELECT, INSERT, UPDATE, DELETE
     ON job_reports, procrastinate_jobs, procrastinate_workers, procrastinate_periodic_defers, procrastinate_events
     TO mnemata_platform;
