@@ -157,7 +157,7 @@ class IndexSettings(Section):
     hnsw_ef_search: int = Field(default=192, ge=8, description="HNSW candidates while searching, at least.")
     ivf_nprobe: int = Field(default=32, ge=1, description="IVF lists visited per search.")
     fold_changes: int = Field(
-        default=512, ge=1, description="Fresh memories kept in memory before they are folded to disk."
+        default=2_048, ge=1, description="Fresh memories kept in memory before they are folded to disk."
     )
     fold_interval_s: float = Field(
         default=2.0, gt=0, description="Fresh memories are folded to disk at least this often, in seconds."

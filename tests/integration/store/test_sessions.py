@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from psycopg import sql
 
 from mnemata.domain.memory import Operation
 from mnemata.domain.query import NO_NEIGHBOURS, Neighbours
@@ -161,3 +162,19 @@ async def test_memory_that_is_known_at_its_version_is_not_read(database, scope, 
     assert set(asked) == {(turn.id, 1) for turn in talk[:4]}
     assert found[talk[0].id].next == replace(talk[1], content="as it is known")
     assert found[talk[2].id] == Neighbours(previous=found[talk[0].id].next, next=talk[3])
+
+
+async def test_neighbours_are_never_looked_for_by_sorting_and_the_next_transaction_may_sort(
+    database, scope, talk
+):
+    async def sorts(transaction):
+        row = await transaction.session.row(sql.SQL("SELECT current_setting('enable_sort')").format())
+        return row[0]
+
+    async with database.platform() as transaction:
+        assert await sorts(transaction) == "on"
+        await transaction.documents_around([talk[1].id])
+        assert await sorts(transaction) == "off"
+    for _ in range(4):
+        async with database.platform() as transaction:
+            assert await sorts(transaction) == "on"

@@ -19,7 +19,10 @@ from mnemata.index.protocol import Action, Upsert
 
 _SAMPLE = 64
 _NO_CONSTRAINTS = Constraints()
-_FULL = 4
+_AT_ONCE = 512
+"""So many changes that come together go to disk at once: analysing them for memory too would cost more than it saves."""
+
+_FULL = 2
 """Times `fold_changes` that may wait in memory before a writer folds for itself."""
 
 
@@ -62,7 +65,7 @@ class LexicalLeg:
 
     def apply(self, actions: Sequence[Action], *, position: Position) -> None:
         """Apply in order; on return searches see the actions. Many at once go to disk at once."""
-        if len(actions) > self._fold_changes:
+        if len(actions) > min(self._fold_changes, _AT_ONCE):
             self._busy = True
             self._fold([_plain(action) for action in actions], position)
             return

@@ -18,7 +18,7 @@ class LocalOptions:
 
     metric: Metric = Metric.COSINE
     threads: int = 2
-    fold_changes: int = 512
+    fold_changes: int = 2_048
     fold_interval_s: float = 2.0
     save_interval_s: float = 10.0
     open_partitions: int = 256

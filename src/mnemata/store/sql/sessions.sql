@@ -29,6 +29,10 @@ CROSS JOIN LATERAL (
 ) AS n
 WHERE a.id = ANY(%(ids)s::uuid[])
 
+-- name: by_order
+-- Lets the rest of the transaction read in the order of an index, wherever there is one, instead of sorting.
+SELECT set_config('enable_sort', 'off', true)
+
 -- name: neighbours
 -- Finds which memories, at which versions, stand directly before and after each of the memories in its session.
 SELECT a.id, a.version, p.id, p.version, f.id, f.version
