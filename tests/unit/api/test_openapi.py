@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_every_operation_is_in_the_page_of_the_api() -> None:
     page = (ROOT / "docs" / "api.md").read_text("utf-8")
 
     for operation in OPERATIONS:
-        path = operation.path.replace("{memory_id}", "{id}").replace("{key_id}", "{id}")
+        path = re.sub(r"\{\w+_id\}", "{id}", operation.path)
         assert f"`{operation.method} {path}`" in page, operation.name
 
 

@@ -42,6 +42,8 @@ FACTS = {
     "data_dir": "d",
     "pid": 9,
     "path": "p",
+    "job_id": 17,
+    "job": "rebuild",
 }
 
 
