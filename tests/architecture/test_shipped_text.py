@@ -7,9 +7,10 @@ import pytest
 
 THIS = Path(__file__)
 ROOT = THIS.parents[2]
-FOLDERS = ("src", "tests", "docs", "benchmarks", "contracts", "locks", ".ci")
+FOLDERS = ("src", "tests", "docs", "benchmarks", "contracts", "deploy", "locks", ".ci")
 SUFFIXES = {".py", ".md", ".sql", ".toml", ".txt", ".sh", ".json", ".yaml", ".yml", ".cfg", ".ini", ""}
-SKIPPED = {"__pycache__", "results"}
+# A further work tree of the repository has `.git` as a file that names the first.
+SKIPPED = {"__pycache__", "results", ".git"}
 
 UNDONE = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 PLACES = re.compile(r"(?<![\w.])/(work|root|home|Users)/[a-z]|\.\./shared")

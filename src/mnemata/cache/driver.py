@@ -12,6 +12,7 @@ from redis.exceptions import (
     ClusterDownError,
     InvalidResponse,
     NoScriptError,
+    OutOfMemoryError,
     RedisClusterException,
     RedisError,
 )
@@ -78,6 +79,8 @@ def reason_of(error: BaseException) -> str | None:
             return "unknown_script"
         case _ if isinstance(error, _UNREACHABLE):
             return "unreachable"
+        case OutOfMemoryError():
+            return "full"
         case RedisError():
             return "full" if "OOM" in str(error) or "MISCONF" in str(error) else "refused"
         case _ if isinstance(error, _GARBLED):

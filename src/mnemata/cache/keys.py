@@ -42,6 +42,10 @@ class Keys:
     def memory(self, tenant: TenantId, memory_id: MemoryId) -> str:
         return f"{self._tenant(tenant)}:m:{memory_id.hex}"
 
+    def vector(self, tenant: TenantId, digest: str) -> str:
+        """A query's vector in the space of this namespace."""
+        return f"{self._tenant(tenant)}:v:{digest}"
+
     def asked(self, tenant: TenantId) -> str:
         """The most asked queries of a tenant."""
         return f"{self._tenant(tenant)}:top"

@@ -9,7 +9,7 @@ from mnemata.cache.keys import Keys
 from mnemata.domain.memory import JsonValue
 from mnemata.observability.metrics import Metrics
 
-KINDS = ("answer", "memory")
+KINDS = ("answer", "memory", "vector")
 _SCANNED = 1_000
 _INFO = ("used_memory", "maxmemory", "evicted_keys", "expired_keys", "connected_clients", "uptime_in_seconds")
 

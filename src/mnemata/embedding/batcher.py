@@ -11,7 +11,6 @@ from mnemata.domain.errors import EmbedderUnavailable
 from mnemata.domain.vector import Space
 from mnemata.embedding.lane import Lane
 from mnemata.embedding.protocol import Embedder, Vector, Vectors
-from mnemata.embedding.query_cache import QueryCache
 from mnemata.observability.metrics import Metrics
 
 QUERIES_PER_CALL = 16
@@ -25,7 +24,7 @@ class Batcher:
     long the documents in progress are. Belongs to one event loop, and owns the embedder: `close` closes it.
 
     `batch_size`: documents per call of the embedder at most. `queue_size`: texts that may wait.
-    `timeout_s`: longest wait for a query. `cached_queries`: query vectors that are kept.
+    `timeout_s`: longest wait for a query.
     """
 
     def __init__(
@@ -36,13 +35,11 @@ class Batcher:
         batch_size: int = 64,
         queue_size: int = 10_000,
         timeout_s: float = 30.0,
-        cached_queries: int = 4_096,
     ) -> None:
         self._embedder = embedder
         self._metrics = metrics
         self._queue_size = queue_size
         self._timeout_s = timeout_s
-        self._cache = QueryCache(cached_queries)
         self._closed = False
         self._queries = Lane(
             embedder.embed_queries,
@@ -65,18 +62,11 @@ class Batcher:
         return self._queries.waiting + self._documents.waiting
 
     async def embed_query(self, text: str) -> Vector:
-        """The query's vector: (d,) float32 of unit length, read-only.
+        """The query's vector: (d,) float32 of unit length.
 
         Raises EmbedderUnavailable (closed, queue full, no answer in `timeout_s`) or ModelDamaged.
         """
-        cached = self._cache.get(text)
-        self._metrics.query_cache.labels(result="miss" if cached is None else "hit").inc()
-        if cached is not None:
-            return cached
-        vector: Vector = (await self._wait(self._queries, [text], limit_s=self._timeout_s))[0]
-        vector.setflags(write=False)
-        self._cache.put(text, vector)
-        return vector
+        return (await self._wait(self._queries, [text], limit_s=self._timeout_s))[0]
 
     async def embed_documents(self, texts: Sequence[str], *, timeout_s: float | None = None) -> Vectors:
         """One row per text, in order: (n, d) float32 of unit length.

@@ -18,6 +18,7 @@ from mnemata.cache.publisher import Publisher
 from mnemata.cache.rates import RateCounters
 from mnemata.cache.standing import Standing
 from mnemata.cache.statistics import CacheStatistics
+from mnemata.cache.vectors import VectorCache
 from mnemata.domain.clock import Clock
 from mnemata.domain.ids import IdFactory
 from mnemata.domain.vector import Space
@@ -46,6 +47,7 @@ class Cache:
     publisher: Publisher
     answers: AnswerCache
     memories: MemoryCache
+    vectors: VectorCache
     statistics: CacheStatistics
     counters: RateCounters
     popular: PopularQueries
@@ -71,6 +73,7 @@ class Cache:
     async def close(self) -> None:
         await self.answers.close()
         await self.memories.close()
+        await self.vectors.close()
         await self.client.close()
         if self.embedded is not None:
             await asyncio.to_thread(self.embedded.close)
@@ -124,6 +127,9 @@ async def wired_cache(
             metrics=metrics,
             lifetimes=_lifetimes(settings),
             largest=chosen.max_value_bytes,
+        ),
+        vectors=VectorCache(
+            client, keys, metrics=metrics, lifetimes=_lifetimes(settings), largest=chosen.max_value_bytes
         ),
         statistics=CacheStatistics(client, keys, metrics=metrics),
         counters=RateCounters(client, keys),

@@ -19,6 +19,7 @@ from mnemata.services.jobs import Jobs
 from mnemata.services.operations import Facts, Operations, Progress
 from mnemata.services.personalize import Personalize
 from mnemata.services.profiles import ProfileCache
+from mnemata.services.query_vectors import QueryVectors
 from mnemata.services.rate_limit import RateLimit
 from mnemata.services.read import Read
 from mnemata.services.recall import Recall
@@ -78,7 +79,7 @@ def _recall(parts: Parts) -> Recall:
         parts.store.database,
         parts.index,
         StoreSearch(parts.store.database, space=parts.space),
-        parts.batcher,
+        _query_vectors(parts),
         personalize=_personalize(parts),
         health=parts.health,
         index_ready=parts.index_ready,
@@ -86,6 +87,14 @@ def _recall(parts: Parts) -> Recall:
         ids=parts.ids,
         metrics=parts.metrics,
     )
+
+
+def _query_vectors(parts: Parts) -> QueryVectors | None:
+    if parts.batcher is None:
+        return None
+    # The embedded cache is this process's own and ends with it: what it could hold is in memory already.
+    shared = None if parts.cache is None or parts.cache.embedded is not None else parts.cache.vectors
+    return QueryVectors(parts.batcher, shared, metrics=parts.metrics)
 
 
 def _cached(parts: Parts, recall: Recall, tasks: Tasks) -> Recall | CachedRecall:

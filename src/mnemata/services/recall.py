@@ -15,7 +15,6 @@ from mnemata.domain.ids import IdFactory, MemoryId
 from mnemata.domain.memory import Memory
 from mnemata.domain.query import Answer, Hit, Mode, Query, Words
 from mnemata.domain.scope import Role, Scope
-from mnemata.embedding.batcher import Batcher
 from mnemata.embedding.protocol import Vector
 from mnemata.index.protocol import IndexQuery, Legs, SearchIndex
 from mnemata.observability.logging import get_logger
@@ -28,6 +27,7 @@ from mnemata.services import cursors
 from mnemata.services.fallback import StoreSearch
 from mnemata.services.model_health import ModelHealth
 from mnemata.services.personalize import Personalize, Ranked
+from mnemata.services.query_vectors import QueryVectors
 from mnemata.store.database import Database, TenantTransaction
 from mnemata.store.sessions import Turns
 
@@ -55,7 +55,7 @@ class Recall:
         database: Database,
         index: SearchIndex,
         store_search: StoreSearch,
-        batcher: Batcher | None,
+        vectors: QueryVectors | None,
         *,
         personalize: Personalize,
         health: ModelHealth,
@@ -67,7 +67,7 @@ class Recall:
         self._database = database
         self._index = index
         self._store_search = store_search
-        self._batcher = batcher
+        self._vectors = vectors
         self._personalize = personalize
         self._health = health
         self._index_ready = index_ready
@@ -86,7 +86,7 @@ class Recall:
         offset = _offset(cursor, mark) + query.offset
         if query.words.empty and not query.text.strip():
             return await self._newest(scope, query, offset=offset, mark=mark, stages=stages)
-        vector, degraded = await self._embed(query, stages)
+        vector, degraded = await self._embed(scope, query, stages)
         legs = await self._legs(scope, query, vector, depth=max(DEPTH, offset + query.limit), stages=stages)
         ranked = self._rank(legs, stages)
         if query.personalize_for is not None:
@@ -181,15 +181,17 @@ class Recall:
             ),
         )
 
-    async def _embed(self, query: Query, stages: _Stages) -> tuple[Vector | None, tuple[str, ...]]:
+    async def _embed(
+        self, scope: Scope, query: Query, stages: _Stages
+    ) -> tuple[Vector | None, tuple[str, ...]]:
         """The query's vector; where the model fails, none and the leg's name."""
         if query.mode is Mode.LEXICAL or not query.text.strip():
             return None, ()
-        if self._batcher is None:
+        if self._vectors is None:
             return None, ("vector",)
         since = time.perf_counter()
         try:
-            vector = await self._batcher.embed_query(query.text)
+            vector = await self._vectors.of(scope.tenant, query.text)
         except MnemataError as error:
             self._health.failed(error)
             log.warning("query_not_embedded", code=error.code)

@@ -20,6 +20,7 @@ from mnemata.cache.keys import Keys
 from mnemata.cache.memories import MemoryCache
 from mnemata.cache.publisher import Publisher
 from mnemata.cache.standing import Standing
+from mnemata.cache.vectors import VectorCache
 from mnemata.domain.change import START, Change, Position
 from mnemata.domain.clock import ManualClock, SystemClock
 from mnemata.domain.ids import TenantId, Uuid7Factory
@@ -94,6 +95,7 @@ class Member:
             options=AnswerOptions(wait_s=wait_s, largest=largest),
         )
         self.memories = MemoryCache(self.client, self.keys, self.standing, metrics=self.metrics)
+        self.vectors = VectorCache(self.client, self.keys, metrics=self.metrics, largest=largest)
 
     def count(self, result, kind="answer"):
         return self.metrics.cache_requests.labels(kind, result)._value.get()
@@ -104,6 +106,7 @@ class Member:
     async def close(self):
         await self.answers.close()
         await self.memories.close()
+        await self.vectors.close()
         await self.client.close()
 
 

@@ -170,27 +170,6 @@ async def test_waiting_longer_than_the_limit_is_an_error_that_says_so(make_batch
     assert len(await batcher.embed_documents(["next"])) == 1
 
 
-async def test_a_repeated_query_is_answered_from_memory(make_batcher, held, metrics):
-    batcher = make_batcher(held)
-    first, second = await batcher.embed_query("again"), await batcher.embed_query("again")
-    assert held.query_calls == [["again"]]
-    np.testing.assert_array_equal(first, second)
-    assert metrics.registry.get_sample_value("mnemata_query_vector_cache_total", {"result": "hit"}) == 1
-
-
-async def test_a_query_vector_cannot_be_changed_by_a_caller(make_batcher, held):
-    vector = await make_batcher(held).embed_query("shared")
-    with pytest.raises(ValueError, match="read-only"):
-        vector[0] = 2.0
-
-
-async def test_remembered_queries_are_bounded(make_batcher, held):
-    batcher = make_batcher(held, cached_queries=2)
-    for text in ("a", "b", "a", "c", "a", "b"):
-        await batcher.embed_query(text)
-    assert held.query_calls == [["a"], ["b"], ["c"], ["b"]]
-
-
 async def test_closing_answers_what_waits_and_takes_nothing_more(make_batcher, held):
     batcher = make_batcher(held, batch_size=1)
     waiting = asyncio.create_task(batcher.embed_documents(["a", "b", "c"]))
