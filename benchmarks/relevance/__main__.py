@@ -1,8 +1,9 @@
 """Relevance of the default configuration, through REST, on every retrieval set in a folder.
 
-    python -m benchmarks.relevance --data FOLDER [--sets scifact,cranfield] [--json figures.json]
+    python -m benchmarks.relevance --data FOLDER [--sets scifact,cranfield] [--modes hybrid] [--json figures.json]
 
-One platform is started on a temporary data folder; each set gets a tenant of its own, is imported in batches, and all
+One platform is started on a temporary data folder, or on one that is kept (`--data-dir`), so that a second engine searches
+what the first one has stored and embedded; each set gets a tenant of its own, is imported in batches, and all
 its judged questions are asked in each mode. Intervals are 95% percentile bootstraps over questions.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +31,20 @@ def main() -> None:
     options = _options()
     console = Console(stderr=str(options.json) == "-", width=None if sys.stdout.isatty() else WIDTH)
     figures = dict[str, Any]()
-    with serving(_search(options)) as url, console.status("starting") as status:
+    with serving(_search(options), kept=options.data_dir) as url, console.status("starting") as status:
         for name in options.sets:
             chosen = sets.load(options.data / name, questions=options.questions)
-            figures[name] = _measure(url, chosen, status.update)
+            figures[name] = _measure(url, chosen, options.modes, status.update)
             report.show(console, name, figures[name])
     if options.json is not None:
         _write(options.json, report.whole(figures))
 
 
-def _measure(url: str, chosen: sets.RetrievalSet, told: Any) -> dict[str, Any]:
+def _measure(url: str, chosen: sets.RetrievalSet, modes: Sequence[str], told: Any) -> dict[str, Any]:
     tenant = Tenant(url, chosen.name)
     try:
         import_s = tenant.import_set(chosen, told)
-        stages = {mode: tenant.ask(chosen.questions, mode, told) for mode in MODES}
+        stages = {mode: tenant.ask(chosen.questions, mode, told) for mode in modes}
     finally:
         tenant.close()
     return report.judged(chosen, stages, import_s=import_s)
@@ -60,11 +62,21 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--json", type=Path, default=None, help="write the figures to a file, or - for stdout"
     )
+    parser.add_argument("--modes", default=",".join(MODES), help="stages to ask, with commas between")
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=None,
+        help="a data folder to keep, and to use again for another engine",
+    )
     engines = ("local", "elasticsearch", "opensearch")
     parser.add_argument("--engine", choices=engines, default="local", help="what searches")
     parser.add_argument("--search-url", default="http://127.0.0.1:9200", help="the cluster's nodes")
     options = parser.parse_args()
     options.data = _folder(parser, options.data)
+    options.modes = [mode for mode in options.modes.split(",") if mode]
+    if unknown := set(options.modes) - set(MODES):
+        parser.error(f"--modes knows {', '.join(MODES)}, not {', '.join(sorted(unknown))}")
     present = sets.names_in(options.data)
     options.sets = [name for name in options.sets.split(",") if name] or present
     missing = [name for name in options.sets if name not in present]

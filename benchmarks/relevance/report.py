@@ -75,8 +75,7 @@ def mean(figures: dict[str, Any], stage: str, measure: str, category: str = ALL)
 
 def _stage_table(figures: dict[str, Any]) -> Table:
     shown = Table("stage", *SHOWN, "p50 ms", "p95 ms")
-    for stage in MODES:
-        times = figures["ms_per_query"][stage]
+    for stage, times in figures["ms_per_query"].items():
         shown.add_row(
             stage,
             *(_with_interval(_find(figures, stage, measure, ALL)) for measure in SHOWN),
@@ -89,16 +88,19 @@ def _stage_table(figures: dict[str, Any]) -> Table:
 
 
 def _category_table(figures: dict[str, Any], categories: list[str]) -> Table:
-    shown = Table("category", "questions", *(f"{measure} {stage}" for measure in SHOWN for stage in MODES))
+    stages = list(figures["ms_per_query"])
+    shown = Table("category", "questions", *(f"{measure} {stage}" for measure in SHOWN for stage in stages))
     for category in categories:
-        cells = [_find(figures, stage, measure, category) for measure in SHOWN for stage in MODES]
+        cells = [_find(figures, stage, measure, category) for measure in SHOWN for stage in stages]
         shown.add_row(category, str(cells[0]["queries"]), *(f"{cell['mean']:.3f}" for cell in cells))
     return shown
 
 
 def _differences(chosen: RetrievalSet, runs: dict[str, dict[str, list[str]]]) -> dict[str, Any]:
     found = dict[str, Any]()
-    for other in MODES[:-1]:
+    if "hybrid" not in runs:
+        return found
+    for other in [mode for mode in MODES if mode in runs and mode != "hybrid"]:
         found[other] = {}
         for measure in SHOWN:
             after = scores(runs["hybrid"], chosen.judgements, MEASURES[measure])

@@ -19,13 +19,14 @@ STOPPED_WITHIN_S = 60.0
 
 
 @contextlib.contextmanager
-def serving(search: Mapping[str, str] | None = None) -> Generator[str]:
+def serving(search: Mapping[str, str] | None = None, *, kept: Path | None = None) -> Generator[str]:
     """The URL of a platform that answers while the block runs. Raises SystemExit with its log where it does not start.
 
     `search`: settings of a search cluster, by their names; absent, the platform searches in its own process.
+    `kept`: a data folder that is there afterwards; absent, one for this block alone.
     """
     with tempfile.TemporaryDirectory(prefix="mnemata-eval-") as folder:
-        data_dir, log = Path(folder) / "data", Path(folder) / "serve.log"
+        data_dir, log = kept or Path(folder) / "data", Path(folder) / "serve.log"
         # As root the embedded PostgreSQL runs as another user, who must be able to reach the folder.
         Path(folder).chmod(0o755)
         with log.open("wb") as written:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,8 @@ FLOORS = {
     "cranfield": ("ndcg@10", 0.42),
     "locomo-dev": ("recall@10", 0.66),
 }
+CLUSTERS = ("elasticsearch", "opensearch")
+ON_CLUSTERS = ("scifact", "locomo-dev")
 """The least that the default configuration must reach on a whole set, by its headline measure."""
 
 CORPUS = {
@@ -91,14 +96,41 @@ def test_folder_without_a_set_is_refused_with_how_to_call_it(tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def figures(tmp_path_factory: pytest.TempPathFactory) -> dict:
+def data_dir() -> Iterator[Path]:
+    """Where the platform keeps what it has stored and embedded, for one engine after the other."""
+    folder = Path(tempfile.mkdtemp(prefix="mnemata-relevance-"))
+    folder.chmod(0o755)
+    yield folder / "data"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> dict:
     if not DATA:
         pytest.skip("MNEMATA_EVAL_DATA does not name the folder of the evaluation sets")
     present = [name for name in FLOORS if (Path(DATA) / name).is_dir()]
     if not present:
         pytest.skip(f"{DATA} holds none of {', '.join(FLOORS)}")
     out = tmp_path_factory.mktemp("relevance") / "figures.json"
-    measured, _ = evaluate(Path(DATA), out, "--sets", ",".join(present), timeout=3_000)
+    chosen = ("--sets", ",".join(present), "--data-dir", str(data_dir))
+    measured, _ = evaluate(Path(DATA), out, *chosen, timeout=3_000)
+    return measured["sets"]
+
+
+@pytest.fixture(scope="module", params=CLUSTERS)
+def cluster_figures(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    data_dir: Path,
+    figures: dict,
+    cluster_url: Callable[[str], str],
+) -> dict:
+    """What a search cluster finds of the memories that the local engine found before."""
+    out = tmp_path_factory.mktemp("relevance") / "figures.json"
+    present = ",".join(name for name in ON_CLUSTERS if name in figures)
+    chosen = ("--sets", present, "--data-dir", str(data_dir), "--modes", "hybrid")
+    where = ("--engine", request.param, "--search-url", cluster_url(request.param))
+    measured, _ = evaluate(Path(DATA), out, *chosen, *where, timeout=3_000)
     return measured["sets"]
 
 
@@ -113,6 +145,19 @@ def test_default_configuration_reaches_its_floor(figures: dict, name: str) -> No
     measure, floor = FLOORS[name]
 
     assert mean(figures[name], "hybrid", measure) >= floor
+
+
+@pytest.mark.eval
+@pytest.mark.slow
+@pytest.mark.timeout(3_100)
+@pytest.mark.xdist_group("relevance")
+@pytest.mark.parametrize("name", ON_CLUSTERS)
+def test_search_cluster_reaches_the_same_floor(cluster_figures: dict, name: str) -> None:
+    if name not in cluster_figures:
+        pytest.skip(f"MNEMATA_EVAL_DATA holds no {name}")
+    measure, floor = FLOORS[name]
+
+    assert mean(cluster_figures[name], "hybrid", measure) >= floor
 
 
 @pytest.mark.eval

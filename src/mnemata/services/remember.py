@@ -94,13 +94,17 @@ class Remember:
         async with self._database.tenant(scope) as transaction:
             replayed = await self._replays.claim(transaction, once)
             if replayed is not None:
-                results.update(dict(zip((item.index for item in items), replayed, strict=True)))
+                # What is not in it was refused then. What is refused only now, its time being over, was stored.
+                refused = {item.index: unknown_successor() for item in items}
+                results |= {**refused, **replayed}
             else:
                 items = await without_lost_successors(transaction, items, results)
                 positions = await self._store(transaction, items, results)
                 vectors = await self._keep_vectors(transaction, items)
                 written = _written(results, vectors)
-                await self._replays.keep(transaction, once, [results[item.index] for item in items])
+                await self._replays.keep(
+                    transaction, once, {item.index: results[item.index] for item in items}
+                )
         self._written.note(written)
         ids = [item.memory.id for item in results.values() if isinstance(item, Remembered)]
         indexed = await self._findable.after(positions, wait_for, tenant=scope.tenant, ids=ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,14 +15,14 @@ from mnemata.store.database import TenantTransaction
 
 
 class Replays:
-    """Remembers the outcome of a write as (memory, version) pairs, and gives it again from the history."""
+    """Remembers what became of the items of a write, by their places, and gives it again from the history."""
 
     def __init__(self, *, clock: Clock, keep_s: float) -> None:
         self._clock = clock
         self._keep = timedelta(seconds=keep_s)
 
-    async def claim(self, transaction: TenantTransaction, once: Once | None) -> list[Remembered] | None:
-        """The outcome of the first request with this key; None where this is the first one.
+    async def claim(self, transaction: TenantTransaction, once: Once | None) -> dict[int, Remembered] | None:
+        """What the first request with this key stored, by place; None where this is the first one.
 
         Raises IdempotencyConflict where the key belongs to another request. A second request at the same time waits
         here until the first one has committed.
@@ -33,26 +33,26 @@ class Replays:
         outcome = await transaction.idempotency.claim(once.key, once.fingerprint, expires_at=expires_at)
         if outcome is None:
             return None
-        return [await _again(transaction, entry) for entry in json.loads(outcome)]
+        return {place: await _again(transaction, entry) for place, *entry in json.loads(outcome)}
 
     async def keep(
         self,
         transaction: TenantTransaction,
         once: Once | None,
-        results: Sequence[Remembered | MnemataError],
+        results: Mapping[int, Remembered | MnemataError],
     ) -> None:
-        """Store the outcome under the claimed key."""
+        """Store the outcome, by place, under the claimed key."""
         if once is None:
             return
         entries = [
-            [str(result.memory.id), result.memory.version, result.created, result.changed]
-            for result in results
+            [place, str(result.memory.id), result.memory.version, result.created, result.changed]
+            for place, result in results.items()
             if isinstance(result, Remembered)
         ]
         await transaction.idempotency.keep(once.key, json.dumps(entries).encode())
 
 
-async def _again(transaction: TenantTransaction, entry: list[object]) -> Remembered:
+async def _again(transaction: TenantTransaction, entry: Sequence[object]) -> Remembered:
     memory_id, version, created, changed = entry
     known = MemoryId(UUID(str(memory_id)))
     before = await transaction.memories.version(known, int(str(version)))

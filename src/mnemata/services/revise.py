@@ -106,7 +106,7 @@ class Revise:
                 [] if after is None else await transaction.memories.replace([after], operation=operation)
             )
             result = Remembered(memory=after or before, created=False, changed=after is not None)
-            await self._replays.keep(transaction, once, [result])
+            await self._replays.keep(transaction, once, {0: result})
         self._metrics.writes.labels(operation.value).inc(len(positions))
         written = dict.fromkeys([memory_id], positions[0]) if positions else {}
         indexed = await self._findable.after(written, wait_for, tenant=scope.tenant, ids=[memory_id])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -108,3 +109,26 @@ async def test_keys_are_of_a_tenant(enter: Any) -> None:
 
     assert (first.status_code, second.status_code) == (201, 201)
     assert "idempotency-replayed" not in second.headers
+
+
+async def test_a_repeated_batch_refuses_what_the_first_one_refused(client: httpx.AsyncClient) -> None:
+    lost = {"content": "old news", "superseded_by": "01890000-0000-7000-8000-000000000000"}
+    batch = {"items": [{"content": "x"}, lost, {"content": "y"}]}
+    first = await client.post("/v1/memories:batch", json=batch, headers=KEY)
+    second = await client.post("/v1/memories:batch", json=batch, headers=KEY)
+
+    assert [item["status"] for item in first.json()["items"]] == [201, 422, 201]
+    assert second.json() == first.json()
+    assert await count(client) == 2
+
+
+async def test_a_repeated_batch_tells_of_what_has_expired_since(client: httpx.AsyncClient) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    batch = {"items": [{"content": "x"}, {"content": "gone soon", "expires_at": soon}]}
+    first = await client.post("/v1/memories:batch", json=batch, headers=KEY)
+    while datetime.now(UTC).isoformat() <= soon:
+        await asyncio.sleep(0.1)
+    second = await client.post("/v1/memories:batch", json=batch, headers=KEY)
+
+    assert [item["status"] for item in first.json()["items"]] == [201, 201]
+    assert second.json() == first.json()
