@@ -1,4 +1,4 @@
-"""`mnemata cache`: how the cache does, and emptying it."""
+"""`mnemata cache`: how the cache does, emptying it, and warming it."""
 
 from __future__ import annotations
 
@@ -32,6 +32,20 @@ async def clear(call: Call) -> None:
     call.output.answer(
         outcome, lambda console: console.print(f"{people.amount(outcome['deleted'], 'key')} deleted")
     )
+
+
+async def warm(call: Call) -> None:
+    """Have the most asked queries answered before they are asked again.
+
+    The platform does so by itself after each change and at its start.
+    """
+    from mnemata.cli.connection import connected
+    from mnemata.cli.watching import watched
+
+    async with connected(call) as client:
+        outcome = await watched(client, call.output, "/v1/admin/cache:warm", {}, title="warming", part="warm")
+    done = f"{outcome['searches']:,} searches made for {people.amount(outcome['tenants'], 'tenant')}"
+    call.output.answer(outcome, lambda console: console.print(done))
 
 
 def _print(console: Console, report: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from mnemata.cli import (
     serve,
     settings_page,
     status,
+    sweep,
     worker,
 )
 from mnemata.cli.call import ApiKey, AsJson, Call, Config, DataDir, Url, begin, command
@@ -55,6 +56,7 @@ for name, function in (
     ("backup", backup.backup),
     ("restore", backup.restore),
     ("rebuild", rebuild.rebuild),
+    ("sweep", sweep.sweep),
     ("settings", settings_page.settings),
 ):
     app.command(name)(command(function))
@@ -74,9 +76,9 @@ for name, function in (("list", jobs.list_jobs), ("show", jobs.show), ("cancel",
 app.add_typer(_jobs)
 
 _cache = typer.Typer(
-    name="cache", no_args_is_help=True, rich_markup_mode=None, help="The cache: stats, clear."
+    name="cache", no_args_is_help=True, rich_markup_mode=None, help="The cache: stats, clear, warm."
 )
-for name, function in (("stats", cache.stats), ("clear", cache.clear)):
+for name, function in (("stats", cache.stats), ("clear", cache.clear), ("warm", cache.warm)):
     _cache.command(name)(command(function))
 app.add_typer(_cache)
 

@@ -12,11 +12,12 @@ from mnemata.domain.memory import JsonValue
 
 
 class JobKind(StrEnum):
-    """What a job does: build the index anew, write a backup, expire and purge what is due."""
+    """What a job does: build the index anew, write a backup, expire and purge what is due, answer popular queries."""
 
     REBUILD = "rebuild"
     BACKUP = "backup"
     SWEEP = "sweep"
+    WARM = "warm"
 
 
 class JobState(StrEnum):

@@ -15,6 +15,7 @@ from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.platform.backups import backup_to
 from mnemata.platform.cache import wired_cache
+from mnemata.platform.chores import chores_of
 from mnemata.platform.crew import indexer_of, start_common, start_workers
 from mnemata.platform.fleet import start_leased, start_listening
 from mnemata.platform.index import index_opening
@@ -22,7 +23,7 @@ from mnemata.platform.jobs import job_queue_of
 from mnemata.platform.model import chosen_embedder, open_batcher
 from mnemata.platform.parts import Parts
 from mnemata.platform.store import Store, hold_folder, open_store, open_store_in
-from mnemata.platform.use_cases import wire
+from mnemata.platform.use_cases import wire, wire_core
 from mnemata.services.barrier import IndexBarrier
 from mnemata.services.catalogue import Services
 from mnemata.services.just_written import JustWritten
@@ -155,6 +156,8 @@ def _start(parts: Parts, stack: AsyncExitStack, *, works: bool) -> _Running:
     back_up = backup_to(parts.settings, parts.store, parts.clock)
     tasks = Tasks()
     stack.push_async_callback(tasks.stop)
+    core = wire_core(parts, tasks)
+    handlers = chores_of(parts, rebuilder, back_up, core.warming)
     leasing: Leasing | None = None
     queue: JobQueue | None = None
     start_common(tasks, parts)
@@ -162,8 +165,8 @@ def _start(parts: Parts, stack: AsyncExitStack, *, works: bool) -> _Running:
         start_workers(tasks, parts, indexer, vectors, back_up)
     else:
         start_listening(tasks, parts)
-        queue = job_queue_of(parts, rebuilder, back_up)
+        queue = job_queue_of(parts, handlers)
         if works:
             tasks.start("jobs", queue.run)
             leasing = start_leased(tasks, stack, parts, indexer=indexer, vectors=vectors, back_up=back_up)
-    return _Running(services=wire(parts, rebuilder, back_up, tasks, queue), indexer=indexer, leasing=leasing)
+    return _Running(services=wire(parts, core, handlers, queue), indexer=indexer, leasing=leasing)

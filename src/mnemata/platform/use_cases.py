@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from mnemata.domain.job import JobKind
 from mnemata.domain.scope import DEFAULT_TENANT, Role, Scope
-from mnemata.platform.backups import BackUp
+from mnemata.platform.cache import Cache
 from mnemata.platform.parts import Parts
 from mnemata.services.access import Access
 from mnemata.services.cache_admin import CacheAdmin
@@ -16,7 +17,7 @@ from mnemata.services.fallback import StoreSearch
 from mnemata.services.findable import Findable
 from mnemata.services.forget import Forget
 from mnemata.services.jobs import Jobs
-from mnemata.services.operations import Facts, Operations, Progress
+from mnemata.services.operations import Facts, Handler, Operations, Progress
 from mnemata.services.personalize import Personalize
 from mnemata.services.profiles import ProfileCache
 from mnemata.services.query_vectors import QueryVectors
@@ -28,37 +29,56 @@ from mnemata.services.revise import Revise
 from mnemata.services.status import StatusService
 from mnemata.services.warming import Warming, WarmingOptions
 from mnemata.store.job_queue import JobQueue
-from mnemata.workers.rebuild import Rebuilder
 from mnemata.workers.tasks import Tasks
 
 
-def wire(
-    parts: Parts, rebuilder: Rebuilder, back_up: BackUp, tasks: Tasks, queue: JobQueue | None
-) -> Services:
-    """Every use case, ready for a door."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """The use cases that long work needs as well. `warming`: None where there is no cache."""
+
+    remember: Remember
+    recall: Recall | CachedRecall
+    warming: Warming | None
+
+
+def wire_core(parts: Parts, tasks: Tasks) -> Core:
+    """Storing and finding, with what keeps popular queries warm running."""
+    recall = _recall(parts)
+    remember = Remember(
+        parts.store.database,
+        _findable(parts),
+        parts.written,
+        space=parts.space,
+        clock=parts.clock,
+        ids=parts.ids,
+        metrics=parts.metrics,
+        idempotency_s=parts.settings.retention.idempotency_s,
+    )
+    if parts.cache is None:
+        return Core(remember=remember, recall=recall, warming=None)
+    warming = _warming(parts, parts.cache, recall)
+    tasks.start("warming", warming.run)
+    cached = CachedRecall(
+        recall, parts.cache.answers, warming, index_ready=parts.index_ready, metrics=parts.metrics
+    )
+    return Core(remember=remember, recall=cached, warming=warming)
+
+
+def wire(parts: Parts, core: Core, handlers: Mapping[JobKind, Handler], queue: JobQueue | None) -> Services:
+    """Every use case, ready for a door. `queue`: of a fleet, whose workers do what is asked for."""
     database, clock, metrics = parts.store.database, parts.clock, parts.metrics
-    publisher = None if parts.cache is None else parts.cache.publisher
-    findable = Findable(parts.barrier, timeout_s=parts.settings.index.wait_timeout_s, publisher=publisher)
+    findable = _findable(parts)
     keep_s = parts.settings.retention.idempotency_s
     jobs = Jobs(database, None if queue is None else queue.enqueue, clock=clock)
     return Services(
-        remember=Remember(
-            database,
-            findable,
-            parts.written,
-            space=parts.space,
-            clock=clock,
-            ids=parts.ids,
-            metrics=metrics,
-            idempotency_s=keep_s,
-        ),
+        remember=core.remember,
         revise=Revise(database, findable, clock=clock, metrics=metrics, idempotency_s=keep_s),
         read=Read(database, clock=clock, memories=None if parts.cache is None else parts.cache.memories),
         forget=Forget(database, findable, clock=clock, metrics=metrics),
-        recall=_cached(parts, _recall(parts), tasks),
+        recall=core.recall,
         access=Access(database, required=parts.settings.auth_required, clock=clock),
         status=_status(parts),
-        operations=_operations(rebuilder, back_up) if queue is None else _as_jobs(jobs),
+        operations=_at_once(handlers) if queue is None else _as_jobs(jobs),
         jobs=jobs,
         cache=_cache_admin(parts),
         rates=RateLimit(
@@ -67,6 +87,11 @@ def wire(
             metrics=metrics,
         ),
     )
+
+
+def _findable(parts: Parts) -> Findable:
+    publisher = None if parts.cache is None else parts.cache.publisher
+    return Findable(parts.barrier, timeout_s=parts.settings.index.wait_timeout_s, publisher=publisher)
 
 
 def _cache_admin(parts: Parts) -> CacheAdmin:
@@ -97,21 +122,15 @@ def _query_vectors(parts: Parts) -> QueryVectors | None:
     return QueryVectors(parts.batcher, shared, metrics=parts.metrics)
 
 
-def _cached(parts: Parts, recall: Recall, tasks: Tasks) -> Recall | CachedRecall:
-    if parts.cache is None:
-        return recall
+def _warming(parts: Parts, cache: Cache, recall: Recall) -> Warming:
     chosen = parts.settings.cache
-    warming = Warming(
+    return Warming(
         recall,
-        parts.cache.answers,
-        parts.cache.popular,
+        cache.answers,
+        cache.popular,
         index_ready=parts.index_ready,
         metrics=parts.metrics,
         options=WarmingOptions(queries=chosen.warm_queries, per_s=chosen.warm_per_s),
-    )
-    tasks.start("warming", warming.run)
-    return CachedRecall(
-        recall, parts.cache.answers, warming, index_ready=parts.index_ready, metrics=parts.metrics
     )
 
 
@@ -139,24 +158,18 @@ def _status(parts: Parts) -> StatusService:
     )
 
 
-def _operations(rebuilder: Rebuilder, back_up: BackUp) -> Operations:
-    async def rebuild(progress: Progress) -> Facts:
-        rebuilt = await rebuilder.rebuild(cause="asked", progress=progress)
-        return {"documents": rebuilt.documents, "seconds": round(rebuilt.seconds, 3)}
+def _at_once(handlers: Mapping[JobKind, Handler]) -> Operations:
+    async def do(kind: JobKind, arguments: Facts, progress: Progress) -> Facts:
+        return await handlers[kind](arguments, progress)
 
-    return Operations(rebuild=rebuild, back_up=back_up)
+    return Operations(do)
 
 
 def _as_jobs(jobs: Jobs) -> Operations:
     """What is asked for here, a worker does; who asked waits for it as if it were done here."""
     operator = Scope(tenant=DEFAULT_TENANT, role=Role.OPERATOR)
 
-    async def rebuild(progress: Progress) -> Facts:
-        return await jobs.done(operator, JobKind.REBUILD, {}, progress)
+    async def do(kind: JobKind, arguments: Facts, progress: Progress) -> Facts:
+        return await jobs.done(operator, kind, arguments, progress)
 
-    async def back_up(path: Path | None, progress: Progress) -> Facts:
-        return await jobs.done(
-            operator, JobKind.BACKUP, {} if path is None else {"path": str(path)}, progress
-        )
-
-    return Operations(rebuild=rebuild, back_up=back_up)
+    return Operations(do)

@@ -1,4 +1,4 @@
-"""What an operator asks of a running platform: rebuild the index, make a backup."""
+"""What an operator asks of a running platform: rebuild the index, make a backup, sweep, warm the cache."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from mnemata.domain.job import JobKind
 from mnemata.domain.memory import JsonValue
 from mnemata.domain.scope import Role, Scope
 
@@ -15,20 +16,19 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 Facts: TypeAlias = Mapping[str, JsonValue]
 
+Handler: TypeAlias = Callable[[Facts, Progress], Awaitable[Facts]]
+"""Does one kind of work with its arguments, tells how far it is, and gives what it made."""
+
 
 def no_progress(done: int, total: int) -> None:
     """Nobody watches."""
 
 
 class Operations:
-    def __init__(
-        self,
-        *,
-        rebuild: Callable[[Progress], Awaitable[Facts]],
-        back_up: Callable[[Path | None, Progress], Awaitable[Facts]],
-    ) -> None:
-        self._rebuild = rebuild
-        self._back_up = back_up
+    """`do`: has a kind of work done, here or by a worker, and gives what it made."""
+
+    def __init__(self, do: Callable[[JobKind, Facts, Progress], Awaitable[Facts]]) -> None:
+        self._do = do
         self._running: dict[str, JsonValue] = {}
 
     @property
@@ -38,22 +38,30 @@ class Operations:
 
     async def rebuild(self, scope: Scope, progress: Progress = no_progress) -> Facts:
         """Build the index anew beside the live one and switch: `documents`, `seconds`."""
-        scope.require(Role.OPERATOR)
-
-        with self._noted("rebuild", progress) as noted:
-            return await self._rebuild(noted)
+        return await self._noted(scope, JobKind.REBUILD, {}, progress)
 
     async def backup(self, scope: Scope, path: Path | None = None, progress: Progress = no_progress) -> Facts:
         """A whole, checksummed backup at `path`, or in the backup folder: `path`, `bytes`, `memories`, `seconds`.
 
         Its progress is in bytes, their total an estimate from above.
         """
+        return await self._noted(scope, JobKind.BACKUP, {} if path is None else {"path": str(path)}, progress)
+
+    async def sweep(self, scope: Scope, progress: Progress = no_progress) -> Facts:
+        """Expire and purge now what is due, instead of at the next interval: how many were `expired` and `purged`."""
+        return await self._noted(scope, JobKind.SWEEP, {}, progress)
+
+    async def warm(self, scope: Scope, progress: Progress = no_progress) -> Facts:
+        """Have the most asked queries answered before they are asked again: `tenants`, `searches` that were made."""
+        return await self._noted(scope, JobKind.WARM, {}, progress)
+
+    async def _noted(self, scope: Scope, kind: JobKind, arguments: Facts, progress: Progress) -> Facts:
         scope.require(Role.OPERATOR)
-        with self._noted("backup", progress) as noted:
-            return await self._back_up(path, noted)
+        with self._watched(kind.value, progress) as noted:
+            return await self._do(kind, arguments, noted)
 
     @contextmanager
-    def _noted(self, name: str, progress: Progress) -> Generator[Progress]:
+    def _watched(self, name: str, progress: Progress) -> Generator[Progress]:
         """Progress that shows in `running` while the block runs, and that is told on."""
 
         def noted(done: int, total: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from mnemata.cache.answers import AnswerCache, digest_of
 from mnemata.cache.client import CacheDown
 from mnemata.cache.popular import PopularQueries
-from mnemata.domain.errors import MnemataError
+from mnemata.domain.errors import CacheUnavailable, MnemataError
 from mnemata.domain.filter import EVERYTHING, Everything
 from mnemata.domain.ids import TenantId
 from mnemata.domain.query import Mode, Query, Words
@@ -20,6 +20,7 @@ from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.query.filter_json import to_json
 from mnemata.query.filters import parse_filter
+from mnemata.services.operations import Progress
 from mnemata.services.recall import Recall
 
 log = get_logger("services")
@@ -83,6 +84,20 @@ class Warming:
                 log.debug("nothing_warmed", reason=error.reason)
             await asyncio.sleep(_ROUND_S)
 
+    async def everything(self, progress: Progress) -> dict[str, int]:
+        """Warm every tenant that asks, at once: `tenants`, `searches` that were made. Raises CacheUnavailable."""
+        await self._index_ready.wait()
+        try:
+            tenants = await self._popular.tenants(limit=_TENANTS)
+            made = 0
+            for done, tenant in enumerate(tenants):
+                progress(done, len(tenants))
+                made += await self._warm_up(tenant)
+        except CacheDown as error:
+            raise CacheUnavailable(what="The cache", reason=f"it gave no answer ({error.reason})") from error
+        progress(len(tenants), len(tenants))
+        return {"tenants": len(tenants), "searches": made}
+
     async def round(self) -> None:
         """Share what was counted, then warm every tenant whose last change is a round old. Raises CacheDown."""
         self._look_at(await self._popular.flush())
@@ -103,15 +118,19 @@ class Warming:
             gone, _ = self._seen.popitem(last=False)
             self._warm.pop(gone, None)
 
-    async def _warm_up(self, tenant: TenantId) -> None:
+    async def _warm_up(self, tenant: TenantId) -> int:
+        """Ask what is not there; how many searches that took."""
         scope = Scope(tenant=tenant, role=Role.READER)
+        made = 0
         for packed in await self._popular.top(tenant, limit=self._options.queries):
             query = unpacked_query(packed)
             if query is None:
                 continue
             if await self._answers.ahead(tenant, query, None, lambda q=query: self._recall.search(scope, q)):
                 self._metrics.cache_warmed.inc()
+                made += 1
                 await asyncio.sleep(1.0 / self._options.per_s)
+        return made
 
 
 def packed_query(query: Query) -> bytes | None:

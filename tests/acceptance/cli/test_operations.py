@@ -175,3 +175,11 @@ def test_a_folder_that_stays_in_use_is_refused_with_the_pid(command, monkeypatch
 
     assert refused.err.count("waiting until it answers") == 1
     assert f"{os.getpid()}" in refused.err.splitlines()[-1]
+
+
+def test_what_is_due_is_swept_when_asked_for(command):
+    outcome = command.json("sweep")
+    said = command("sweep")
+
+    assert outcome == {"expired": 0, "purged": 0}
+    assert said.out.strip() == "0 memories expired, 0 purged"

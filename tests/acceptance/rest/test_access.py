@@ -92,6 +92,8 @@ async def test_a_changed_secret_of_a_known_key_is_refused(enter: Any) -> None:
         ("admin", ("GET", "/metrics", None), "operator"),
         ("admin", ("POST", "/v1/admin:rebuild", None), "operator"),
         ("admin", ("POST", "/v1/admin:backup", None), "operator"),
+        ("admin", ("POST", "/v1/admin:sweep", None), "operator"),
+        ("admin", ("POST", "/v1/admin/cache:warm", None), "operator"),
     ],
 )
 async def test_a_role_that_is_too_low_is_told_which_one_it_takes(

@@ -53,6 +53,18 @@ async def test_operator_reads_the_figures_of_the_cache_and_empties_it(up, inside
     assert "cache" not in after["took_ms"]
 
 
+async def test_operator_has_popular_queries_answered_ahead(up, inside):
+    await inside.post("/v1/memories", json={"content": "green tea"})
+    await inside.post("/v1/search", json={"query": "tea"})
+    async with asyncio.timeout(60):
+        while not (warmed := (await inside.post("/v1/admin/cache:warm")).json())["tenants"]:
+            await asyncio.sleep(0.05)
+    again = (await inside.post("/v1/search", json={"query": "tea"})).json()
+
+    assert warmed["tenants"] == 1
+    assert "cache" in again["took_ms"]
+
+
 async def test_only_an_operator_asks_for_the_cache(enter):
     admin = await enter("acme", "admin")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,20 @@ async def test_an_operator_rebuilds_the_index(inside: httpx.AsyncClient) -> None
 
     assert (rebuilt.status_code, rebuilt.json()["documents"]) == (200, 1)
     assert (await inside.get("/v1/search", params={"q": "spare key"})).json()["hits"]
+
+
+async def test_an_operator_has_swept_what_is_due(inside: httpx.AsyncClient) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    stored = await inside.post("/v1/memories", json={"content": "x", "expires_at": soon})
+    while datetime.now(UTC).isoformat() <= soon:
+        await asyncio.sleep(0.05)
+
+    swept = await inside.post("/v1/admin:sweep")
+    history = await inside.get(f"/v1/memories/{stored.json()['id']}/history")
+
+    assert (swept.status_code, set(swept.json())) == (200, {"expired", "purged"})
+    # It may have been the sweeper itself that came first.
+    assert [entry["operation"] for entry in history.json()["items"]] == ["expired", "created"]
 
 
 @pytest.mark.parametrize("body", [{"path": ""}, {"path": "a\x00b"}, {"path": 5}, {"where": "x"}])

@@ -193,6 +193,15 @@ async def test_rebuild_that_doors_ask_for_is_done_by_a_worker(open_process, reme
     assert len((await find(doors, "mole"))[0]) == 10
 
 
+async def test_sweep_that_doors_ask_for_is_done_by_a_worker(open_process, scope):
+    doors = await open_process(works=False)
+    await open_process(works=True)
+    assert await doors.services.operations.sweep(scope) == {"expired": 0, "purged": 0}
+    assert await doors.services.operations.warm(scope) == {"tenants": 0, "searches": 0}
+    kinds = [job.kind for job in await doors.services.jobs.list(scope, limit=10)]
+    assert kinds == [JobKind.WARM, JobKind.SWEEP]
+
+
 def test_our_migration_holds_the_schema_of_the_library_word_for_word():
     whole = (files("procrastinate.sql") / "schema.sql").read_text("utf-8")
     folder = Path(mnemata.store.__file__).parent / "migrations" / "versions"

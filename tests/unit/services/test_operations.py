@@ -8,7 +8,7 @@ from mnemata.services.operations import Operations
 OPERATOR = Scope(tenant=DEFAULT_TENANT, role=Role.OPERATOR)
 
 
-@pytest.mark.parametrize("name", ["rebuild", "backup"])
+@pytest.mark.parametrize("name", ["rebuild", "backup", "sweep", "warm"])
 async def test_long_work_shows_how_far_it_is_until_it_ends(name):
     seen, told = [], []
 
@@ -17,7 +17,7 @@ async def test_long_work_shows_how_far_it_is_until_it_ends(name):
         seen.append(operations.running)
         return {}
 
-    operations = Operations(rebuild=work, back_up=work)
+    operations = Operations(work)
     await getattr(operations, name)(OPERATOR, progress=lambda done, total: told.append((done, total)))
 
     assert seen == [{name: {"done": 3, "total": 10}}]

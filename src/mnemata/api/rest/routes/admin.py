@@ -34,6 +34,14 @@ async def rebuild_index(request: Request, scope: Asker, _: Annotated[NoParameter
     return json_response(dict(await door_of(request).services.operations.rebuild(scope)))
 
 
+async def sweep(request: Request, scope: Asker, _: Annotated[NoParameters, Query()]) -> Response:
+    return json_response(dict(await door_of(request).services.operations.sweep(scope)))
+
+
+async def warm_cache(request: Request, scope: Asker, _: Annotated[NoParameters, Query()]) -> Response:
+    return json_response(dict(await door_of(request).services.operations.warm(scope)))
+
+
 async def make_backup(request: Request, scope: Asker, _: Annotated[NoParameters, Query()]) -> Response:
     wanted = parse_as(schemas.BackupRequest, await read_json(request) if await request.body() else {})
     if wanted.path is not None:
@@ -89,6 +97,32 @@ OPERATIONS = (
         summary="Empty the cache",
         description="Nothing is lost: the next searches are computed. Operators only.",
         answers={200: Answered(description="How many keys were deleted.", model=schemas.Report)},
+        problems=(422,),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/admin/cache:warm",
+        handler=warm_cache,
+        tag=TAG,
+        summary="Warm the cache",
+        description="Has the most asked queries of the tenants that ask the most answered now. Answers when it is done. Operators only.",
+        answers={
+            200: Answered(
+                description="How many searches were made, for how many tenants.", model=schemas.Report
+            )
+        },
+        problems=(422,),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/admin:sweep",
+        handler=sweep,
+        tag=TAG,
+        summary="Expire and purge what is due",
+        description="Now, instead of at the next interval. Answers when it is done. Operators only.",
+        answers={
+            200: Answered(description="How many memories expired and were purged.", model=schemas.Report)
+        },
         problems=(422,),
     ),
     Operation(

@@ -11,7 +11,7 @@ from mnemata.api.rest.schemas.base import Model, Moment
 
 class Job(Model):
     id: int
-    kind: Literal["rebuild", "backup", "sweep"]
+    kind: Literal["rebuild", "backup", "sweep", "warm"]
     state: Literal["waiting", "running", "cancelling", "succeeded", "failed", "cancelled"]
     arguments: dict[str, Any]
     tenant: str = Field(description="Whose operator asked for it.")
