@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 DATA ?= $(MNEMATA_EVAL_DATA)
 CYCLES ?= 300
+PORT ?= 8080
 
 needs_data = test -n "$(DATA)" || { echo 'Name the folder of the data: make $(1) DATA=folder' >&2; exit 2; }
 
-.PHONY: help run test check fmt bench eval soak lock install install-dev
+.PHONY: help run fleet test check fmt bench eval soak lock install install-dev
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,6 +45,10 @@ install-dev: $(VENV)/.installed-dev ## install what the tests need too
 
 run: $(VENV)/.installed ## start the platform on its embedded defaults, http://127.0.0.1:8080
 	@$(BIN)/mnemata serve
+
+fleet: $(VENV)/.installed ## start a fleet on this machine: make fleet PORT=8080 FLEET_DIR=folder
+	@deploy/servers/install.sh
+	@$(BIN)/python -m deploy.fleet --port $(PORT) $(if $(FLEET_DIR),--folder "$(FLEET_DIR)") $(FLEET_OPTIONS)
 
 # Every check runs, whatever the one before said; one that is content says nothing.
 check: $(VENV)/.installed-dev ## lint, format, types, import rules, dependencies

@@ -14,7 +14,8 @@ from typing import Any
 import hypothesis
 import psycopg
 import pytest
-from deploy.servers.search_node import SearchNode, SearchNodeOptions, free_ports
+from deploy.servers.ports import free_ports
+from deploy.servers.search_node import SearchNode, SearchNodeOptions
 
 from mnemata import settings as settings_module
 from mnemata.domain.scope import DEFAULT_TENANT, Role, Scope
@@ -125,7 +126,7 @@ def _started(kind: str, stack: ExitStack) -> str:
     http, transport = free_ports(2)
     node = SearchNode(SearchNodeOptions(engine=kind, folder=folder, http_port=http, transport_port=transport))
     try:
-        node.start()
+        node.launch()
     except (OSError, RuntimeError) as error:
         pytest.skip(f"{kind} cannot be started here: {error}")
     stack.callback(node.stop)

@@ -12,8 +12,8 @@ step() { # a title, then the command
     "$@" || failed+=("$*")
 }
 
-if [ -x tests/install-servers.sh ]; then
-    step "servers that tests talk to" tests/install-servers.sh
+if [ -x deploy/servers/install.sh ]; then
+    step "servers that tests talk to" deploy/servers/install.sh
 fi
 step "static checks" make --no-print-directory check
 

@@ -49,6 +49,11 @@ class HttpSettings(Section):
     rate_limit_per_minute: int = Field(
         default=0, ge=0, description="Requests that an API key may send in a minute; 0: as many as it likes."
     )
+    drain_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="How long a process that was told to end still takes requests while `/readyz` says 503, so that a balancer leaves it first, in seconds.",
+    )
     shutdown_grace_s: float = Field(
         default=20.0, ge=0, description="How long running requests may take at shutdown, in seconds."
     )

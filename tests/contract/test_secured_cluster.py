@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deploy.servers.search_node import SearchNode, SearchNodeOptions, free_ports
+from deploy.servers.ports import free_ports
+from deploy.servers.search_node import SearchNode, SearchNodeOptions
 
 from mnemata.domain.change import Position
 from mnemata.domain.clock import SystemClock
@@ -75,7 +76,7 @@ def secured(authority: Path) -> Iterator[SearchNode]:
         )
     )
     try:
-        node.start()
+        node.launch()
     except (OSError, RuntimeError) as error:
         pytest.skip(f"Elasticsearch cannot be started here: {error}")
     try:

@@ -14,5 +14,6 @@ def http_options(settings: Settings) -> HttpOptions:
         max_body_bytes=http.max_body_bytes,
         max_json_depth=http.max_json_depth,
         request_timeout_s=http.request_timeout_s,
+        drain_s=http.drain_s,
         shutdown_grace_s=http.shutdown_grace_s,
     )

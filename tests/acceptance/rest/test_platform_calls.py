@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from mnemata.api.rest.contract import contract
+from mnemata.api.rest.door import Phase
 
 
 async def test_a_platform_that_answers_is_live_and_ready(client: httpx.AsyncClient) -> None:
@@ -37,7 +38,7 @@ async def test_a_platform_without_its_store_is_live_and_not_ready(
 
 
 async def test_while_draining_nothing_new_is_begun(app: FastAPI, inside: httpx.AsyncClient) -> None:
-    app.state.door.lifecycle.draining = True
+    app.state.door.lifecycle.phase = Phase.DRAINING
 
     ready, search = await inside.get("/readyz"), await inside.get("/v1/search", params={"q": "x"})
 
@@ -45,6 +46,18 @@ async def test_while_draining_nothing_new_is_begun(app: FastAPI, inside: httpx.A
     assert (search.status_code, search.json()["code"]) == (503, "shutting_down")
     assert search.headers["connection"] == "close"
     assert search.headers["retry-after"]
+
+
+async def test_a_process_that_is_leaving_says_so_and_serves_on_without_keeping_connections(
+    app: FastAPI, inside: httpx.AsyncClient
+) -> None:
+    app.state.door.lifecycle.phase = Phase.LEAVING
+
+    ready = await inside.get("/readyz")
+    stored = await inside.post("/v1/memories", json={"content": "x"})
+
+    assert (ready.status_code, ready.json()["reasons"]) == (503, {"process": "shutting down"})
+    assert (stored.status_code, stored.headers["connection"]) == (201, "close")
 
 
 async def test_the_status_counts_the_tenants_memories_and_names_the_space(

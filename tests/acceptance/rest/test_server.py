@@ -13,6 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from mnemata.api.rest.door import Phase
 from mnemata.api.rest.options import HttpOptions
 from mnemata.api.rest.server import serve
 from mnemata.domain.errors import ConfigurationError
@@ -28,7 +29,7 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, *, grace_s: float = 240.0) -> AsyncIterator[Serving]:
+async def serving(app: FastAPI, *, grace_s: float = 240.0, drain_s: float = 0.0) -> AsyncIterator[Serving]:
     """The app on a free port, with a call /slow that says when it has begun and waits to be told to go on."""
     begun, go_on, stop, ready = (asyncio.Event() for _ in range(4))
     urls: list[str] = []
@@ -44,7 +45,7 @@ async def serving(app: FastAPI, *, grace_s: float = 240.0) -> AsyncIterator[Serv
         urls.append(url)
         ready.set()
 
-    options = HttpOptions(port=0, shutdown_grace_s=grace_s)
+    options = HttpOptions(port=0, shutdown_grace_s=grace_s, drain_s=drain_s)
     task = asyncio.create_task(serve(app, options=options, on_ready=told, stop=stop))
     await asyncio.wait_for(ready.wait(), 60)
     try:
@@ -81,7 +82,7 @@ async def test_a_running_request_is_finished_and_no_other_is_begun(
 
         end()
         await _until_refused(server.url)
-        assert app.state.door.lifecycle.draining
+        assert app.state.door.lifecycle.phase is Phase.DRAINING
         server.go_on.set()
 
         assert (await running).json() == {"done": True}
@@ -101,6 +102,38 @@ async def test_a_request_that_outlasts_the_grace_does_not_hold_the_end_up(app: F
         await asyncio.wait_for(server.task, 60)
         with pytest.raises(httpx.HTTPError):
             (await running).raise_for_status()
+
+
+async def test_requests_are_taken_while_balancers_leave_until_it_is_told_again(app: FastAPI) -> None:
+    async with (
+        serving(app, drain_s=240) as server,
+        httpx.AsyncClient(base_url=server.url, timeout=240) as client,
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
+        ready = await _until_not_ready(client)
+        alive = await client.get("/healthz")
+
+        assert ready.json()["reasons"] == {"process": "shutting down"}
+        assert (alive.status_code, alive.headers["connection"]) == (200, "close")
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(server.task, 60)
+
+
+async def test_it_ends_by_itself_after_the_time_that_balancers_have(app: FastAPI) -> None:
+    async with serving(app, drain_s=0.2) as server:
+        server.stop.set()
+
+        await asyncio.wait_for(server.task, 60)
+
+
+async def _until_not_ready(client: httpx.AsyncClient) -> httpx.Response:
+    """The answer that says so."""
+    for _ in range(1_200):
+        answer = await client.get("/readyz")
+        if answer.status_code == 503:
+            return answer
+        await asyncio.sleep(0.05)
+    pytest.fail("it stayed ready")
 
 
 async def _until_refused(url: str) -> None:

@@ -21,7 +21,7 @@ PASSWORD = "pass word: '\\%/@"
 def oldest_server() -> Iterator[str]:
     """The URL of a PostgreSQL 15 that listens on a socket and asks for a password."""
     if not PROGRAMS.exists():
-        pytest.skip("PostgreSQL 15 is not installed: run tests/install-servers.sh as root")
+        pytest.skip("PostgreSQL 15 is not installed: run deploy/servers/install.sh as root")
     folder = Path(tempfile.mkdtemp(prefix="mnemata-backup-"))
     run = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
     (folder / "password").write_text(PASSWORD)

@@ -68,7 +68,7 @@ def start_server(version: int, folder: Path) -> Server:
     if version == 18:
         return EmbeddedPostgres.start(folder, metrics=Metrics())
     if not DEBIAN_15.exists():
-        pytest.skip("PostgreSQL 15 is not installed: run tests/install-servers.sh as root")
+        pytest.skip("PostgreSQL 15 is not installed: run deploy/servers/install.sh as root")
     return DebianServer(folder)
 
 

@@ -33,7 +33,7 @@ AT_ONCE = 12
 def pooled_url(url, open_folder) -> Iterator[str]:
     """The database through a PgBouncer of its own, with fewer server connections than there are clients."""
     if PGBOUNCER is None:
-        pytest.skip("PgBouncer is not installed: run tests/install-servers.sh as root")
+        pytest.skip("PgBouncer is not installed: run deploy/servers/install.sh as root")
     parts = urlsplit(url)
     server = parse_qs(parts.query)["host"][0]
     with socket.socket() as probe:

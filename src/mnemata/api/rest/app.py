@@ -31,7 +31,7 @@ def create_app(
 ) -> FastAPI:
     """The app, ready to be served or called in process. It opens nothing and closes nothing.
 
-    `app.state.door` is what its routes share; `app.state.door.lifecycle.draining` stops new requests.
+    `app.state.door` is what its routes share; `app.state.door.lifecycle.phase` says what becomes of new requests.
     """
     door = Door(services=services, options=options, metrics=metrics, clock=clock or SystemClock())
     app = bare_app()

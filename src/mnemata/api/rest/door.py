@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from starlette.requests import Request
 
@@ -12,11 +13,19 @@ from mnemata.observability.metrics import Metrics
 from mnemata.services.catalogue import Services
 
 
+class Phase(Enum):
+    """What a process does with requests."""
+
+    SERVING = auto()
+    LEAVING = auto()
+    """Not ready any more, and yet every request is taken: balancers are to notice first."""
+    DRAINING = auto()
+    """No new request is begun; those that run may finish."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Lifecycle:
-    """`draining`: no new request is begun; those that run may finish."""
-
-    draining: bool = False
+    phase: Phase = Phase.SERVING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mnemata.api.rest import handlers
-from mnemata.api.rest.door import Door, door_of
+from mnemata.api.rest.door import Door, Phase, door_of
 from mnemata.api.rest.options import HttpOptions
 from mnemata.api.rest.rendering import json_response
 from mnemata.api.rest.routes.health import live, read_metrics
@@ -35,7 +35,7 @@ def create_health_app(
     handlers.install(app)
 
     async def ready(request: Request) -> Response:
-        if door_of(request).lifecycle.draining:
+        if door_of(request).lifecycle.phase is not Phase.SERVING:
             return _readiness(answers=False, reasons={"process": "shutting down"})
         answers, reasons = await services.status.ready()
         leases = "ok" if alive() else "not renewed: another process may do this one's work"

@@ -14,4 +14,5 @@ class HttpOptions:
     max_body_bytes: int = 33_554_432
     max_json_depth: int = 32
     request_timeout_s: float = 30.0
+    drain_s: float = 0.0
     shutdown_grace_s: float = 20.0

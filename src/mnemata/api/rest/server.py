@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 import uvicorn
 from fastapi import FastAPI
 
-from mnemata.api.rest.door import Lifecycle
+from mnemata.api.rest.door import Lifecycle, Phase
 from mnemata.api.rest.options import HttpOptions
 from mnemata.domain.errors import ConfigurationError
 from mnemata.observability.logging import get_logger
@@ -27,9 +27,10 @@ async def serve(
     on_ready: Callable[[str], None],
     stop: asyncio.Event | None = None,
 ) -> None:
-    """Serve until SIGTERM, SIGINT or `stop`, then let running requests finish within the grace, and return.
+    """Serve until SIGTERM, SIGINT or `stop`, and `drain_s` longer; let running requests finish within the grace, return.
 
-    `on_ready` is told the URL, with the real port, once connections are accepted. A second signal ends at once.
+    `on_ready` is told the URL, with the real port, once connections are accepted. Each further signal skips what is
+    waited for: the time of draining, then the running requests.
     Raises ConfigurationError where the address cannot be had. The loop is the caller's: run it under uvloop.
     """
     listener = _listen(options)
@@ -44,7 +45,10 @@ async def serve(
         timeout_graceful_shutdown=options.shutdown_grace_s,  # pyright: ignore[reportArgumentType]
     )
     server = _Server(
-        config, lifecycle=app.state.door.lifecycle, ready=lambda: on_ready(_url(options, listener))
+        config,
+        lifecycle=app.state.door.lifecycle,
+        drain_s=options.drain_s,
+        ready=lambda: on_ready(_url(options, listener)),
     )
     with listener, _signals(server):
         watcher = asyncio.create_task(_stop_on(stop, server)) if stop is not None else None
@@ -58,9 +62,12 @@ async def serve(
 class _Server(uvicorn.Server):
     """uvicorn, without its own handling of signals: it would raise them again and end the process before its time."""
 
-    def __init__(self, config: uvicorn.Config, *, lifecycle: Lifecycle, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, lifecycle: Lifecycle, drain_s: float, ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._lifecycle = lifecycle
+        self._drain_s = drain_s
         self._ready = ready
 
     @contextlib.contextmanager
@@ -71,13 +78,23 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._ready()
 
-    def drain(self) -> None:
-        """Begin the orderly end; the second time, end at once."""
-        if self.should_exit:
+    def end(self) -> None:
+        """Begin the orderly end; each further time, go on to its next part."""
+        if self._lifecycle.phase is Phase.SERVING and self._drain_s > 0:
+            self._lifecycle.phase = Phase.LEAVING
+            _log.info("leaving", drain_s=self._drain_s)
+            asyncio.get_running_loop().call_later(self._drain_s, self._drain)
+        elif not self.should_exit:
+            self._drain()
+        else:
             self.force_exit = True
-        self._lifecycle.draining = True
-        self.should_exit = True
-        _log.info("draining", at_once=self.force_exit)
+            _log.info("ending_at_once")
+
+    def _drain(self) -> None:
+        if not self.should_exit:
+            self._lifecycle.phase = Phase.DRAINING
+            self.should_exit = True
+            _log.info("draining")
 
 
 def _listen(options: HttpOptions) -> socket.socket:
@@ -104,12 +121,12 @@ def _url(options: HttpOptions, listener: socket.socket) -> str:
 
 @contextlib.contextmanager
 def _signals(server: _Server) -> Generator[None]:
-    """SIGTERM and SIGINT drain the server. Outside the main thread there are no signals: only `stop` ends it."""
+    """SIGTERM and SIGINT end the server in order. Outside the main thread there are no signals: only `stop` ends it."""
     loop = asyncio.get_running_loop()
     handled: list[signal.Signals] = []
     for one in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-            loop.add_signal_handler(one, server.drain)
+            loop.add_signal_handler(one, server.end)
             handled.append(one)
     try:
         yield
@@ -120,4 +137,4 @@ def _signals(server: _Server) -> Generator[None]:
 
 async def _stop_on(stop: asyncio.Event, server: _Server) -> None:
     await stop.wait()
-    server.drain()
+    server.end()

@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from mnemata.api.rest.credentials import Asker
-from mnemata.api.rest.door import door_of
+from mnemata.api.rest.door import Phase, door_of
 from mnemata.api.rest.operation import Answered, Operation
 from mnemata.api.rest.rendering import json_response
 from mnemata.api.rest.schemas import access as schemas
@@ -23,7 +23,7 @@ async def live(_: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     door = door_of(request)
-    if door.lifecycle.draining:
+    if door.lifecycle.phase is not Phase.SERVING:
         answers, reasons = False, {"process": "shutting down"}
     else:
         answers, reasons = await door.services.status.ready()
