@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from deploy.fleet.first_screen import first_screen
-from deploy.fleet.fleet import Fleet
+from deploy.fleet.fleet import OWN, Fleet
 from deploy.fleet.layout import keep_layout
 from deploy.servers.member import Member
 
@@ -46,8 +46,18 @@ def _fleet(chosen: argparse.Namespace) -> Fleet:
         search_kind=chosen.search_kind,
         pooler=chosen.pooler,
         port=chosen.port,
+        settings=_settings(),
         on_ready=_show,
     )
+
+
+def _settings() -> dict[str, str]:
+    """What the environment says to Mnemata is said to every process. Raises RuntimeError where it is the fleet's to say."""
+    given = {name: value for name, value in os.environ.items() if name.startswith("MNEMATA_")}
+    for name in OWN:
+        if name in given:
+            raise RuntimeError(f"{name} is set, and this fleet has servers of its own: unset it")
+    return given
 
 
 def _show(member: Member, seconds: float) -> None:

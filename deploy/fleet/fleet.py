@@ -25,6 +25,15 @@ from deploy.servers.search_node import SearchNode, SearchNodeOptions
 Route: TypeAlias = Callable[[str, str, int], tuple[str, int]]
 """From a server's name, host and port to the host and port by which processes are to reach it."""
 
+OWN = (
+    "MNEMATA_DATABASE__URL",
+    "MNEMATA_DATABASE__DIRECT_URL",
+    "MNEMATA_CACHE__URL",
+    "MNEMATA_SEARCH__KIND",
+    "MNEMATA_SEARCH__URL",
+)
+"""Settings that a fleet makes itself."""
+
 _HOST = "127.0.0.1"
 _MIGRATION_S = 300
 
@@ -92,6 +101,7 @@ class Fleet:
             "MNEMATA_CACHE__URL": redis.address(*through("redis", _HOST, cache)),
             "MNEMATA_SEARCH__KIND": search_kind,
             "MNEMATA_SEARCH__URL": ",".join(search),
+            "MNEMATA_HTTP__DRAIN_S": "3",
             "MNEMATA_BACKUP__DIR": str(self.folder / "backups"),
             **(settings or {}),
         }
@@ -161,7 +171,7 @@ class Fleet:
         """Bring the schema up to date. Raises RuntimeError with what `mnemata migrate` says where it cannot."""
         done = subprocess.run(
             [sys.executable, "-m", "mnemata", "migrate"],
-            env={"PATH": os.environ["PATH"], **self._settings},
+            env={"PATH": os.environ["PATH"], "MNEMATA_DATA_DIR": str(self.folder), **self._settings},
             capture_output=True,
             text=True,
             timeout=_MIGRATION_S,
