@@ -221,6 +221,18 @@ async def test_a_replaced_index_is_kept_for_its_time_and_then_deleted(make_index
     await index.close()
 
 
+async def test_a_process_that_takes_an_index_for_what_it_was_before_cannot_write_to_it(index, make_index):
+    idle = make_index()
+    await idle.open()
+    old = index.generation.name
+    await index.adopt(await index.stage())
+    again = await index.beside(old)
+    with pytest.raises(IndexMoved):
+        await idle.apply([upsert("lost")], position=at(5), ticket=1)
+    assert await found(again, "lost") == 0
+    await idle.close()
+
+
 async def test_a_deleted_index_is_not_guessed_again_by_the_cluster(index):
     made = "action.auto_create_index"
     await index._connection.send("PUT", "/_cluster/settings", {"persistent": {made: "true"}})

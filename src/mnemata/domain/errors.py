@@ -145,6 +145,26 @@ class KeyNotFound(MnemataError):
         return f"There is no API key {self.facts['key_id']}."
 
 
+class GenerationNotFound(MnemataError):
+    """The search index has no such generation. Facts: name."""
+
+    kind = Kind.NOT_FOUND
+    code = "generation_not_found"
+
+    def sentence(self) -> str:
+        return f"There is no generation '{self.facts['name']}' of the search index."
+
+
+class GenerationRefused(MnemataError):
+    """A generation of the search index is not such that this can be done with it. Facts: name, reason, remedy."""
+
+    kind = Kind.CONFLICT
+    code = "generation_refused"
+
+    def sentence(self) -> str:
+        return f"The generation '{self.facts['name']}' cannot be taken: {self.facts['reason']}. {self.facts['remedy']}."
+
+
 class JobNotFound(MnemataError):
     """No such job. Facts: job_id."""
 

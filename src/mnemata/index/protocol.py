@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -19,10 +21,11 @@ from mnemata.domain.facet import Facet, FacetRequest
 from mnemata.domain.filter import EVERYTHING, Filter
 from mnemata.domain.fragment import FRAGMENTS, Fragment, FragmentShape
 from mnemata.domain.ids import MemoryId, TenantId
-from mnemata.domain.memory import Memory
+from mnemata.domain.memory import JsonValue, Memory
 from mnemata.domain.query import Candidate, Mode, Words
 from mnemata.domain.suggestion import Completion, Correction, Spelling
 from mnemata.domain.vector import Space
+from mnemata.index.marks import Held, Listing, MemoryKey, mark_of
 
 Vector: TypeAlias = NDArray[np.float32]
 """(d,) float32, of unit length."""
@@ -51,12 +54,19 @@ class Upsert:
     `before` and `after` are the neighbouring turns' texts (speaker included): with the turn itself between them they
     are the passage that one field holds.
     `vector` is what the vector leg compares; neighbours are already mixed in where they count.
+    `mark`: 64 bits that stand for all of it; an index keeps them beside the memory.
     """
 
     memory: Memory
     vector: Embedded | Pending
     before: str = ""
     after: str = ""
+    mark: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        vector = self.vector.vector if isinstance(self.vector, Embedded) else None
+        mark = mark_of(self.memory, vector, before=self.before, after=self.after)
+        object.__setattr__(self, "mark", mark)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +133,43 @@ class IndexStatistics:
     space: Space
     positions: tuple[Position, ...] = ()
     details: Mapping[str, int | float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """A file that is missing or damaged. `tenant`: whose memories are in it, where that is known."""
+
+    path: str
+    reason: str
+    tenant: TenantId | None = None
+
+
+class GenerationState(StrEnum):
+    """`LIVE`: searched and written. `BESIDE`: made, and on its way to be live. `OLD`: another replaced it."""
+
+    LIVE = "live"
+    BESIDE = "beside"
+    OLD = "old"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationStatus:
+    """One generation of an index. `fits`: whether it is of the epoch, space, metric and format in use.
+
+    `positions`: by partition, how far in the feed it is. `made_for`: what it was built for, and by which choices.
+    `notes`: what who built it left with it. Times are None where they are not known.
+    """
+
+    name: str
+    state: GenerationState
+    fits: bool
+    documents: int
+    bytes_on_disk: int
+    positions: tuple[Position, ...]
+    created_at: datetime | None
+    retired_at: datetime | None
+    made_for: Mapping[str, JsonValue] = field(default_factory=dict)
+    notes: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 def partition_of(memory_id: MemoryId, partitions: int) -> int:
@@ -204,12 +251,55 @@ class SearchIndex(Protocol):
 
     async def statistics(self, tenant: TenantId | None = None) -> IndexStatistics: ...
 
+    async def listing(self) -> Listing:
+        """What it holds of all tenants, to be compared with the store."""
+        ...
+
+    async def held(self, keys: Sequence[MemoryKey]) -> Sequence[Held]:
+        """Those of the memories that it holds at this moment, in no order."""
+        ...
+
+    async def damages(self) -> Sequence[Damage]:
+        """What of its files is not as it was written. Nothing where the files are a server's: it watches them itself."""
+        ...
+
     async def stage(self) -> SearchIndex:
         """An empty index beside this one, open, to be filled and then adopted. An earlier staged one is dropped."""
         ...
 
     async def adopt(self, staged: SearchIndex) -> None:
-        """Make the staged index the live one, atomically; the old one is dropped when its searches have ended."""
+        """Make the staged index the live one, atomically.
+
+        The old one is kept, as far as the options say so, to be taken up again by `beside`; else it is dropped when its
+        searches have ended.
+        """
+        ...
+
+    @property
+    def name(self) -> str:
+        """The name of its generation. Raises IndexUnavailable while it is not open."""
+        ...
+
+    async def generations(self) -> Sequence[GenerationStatus]:
+        """Every generation that is there, by name: the live one, what was staged, and what was replaced."""
+        ...
+
+    async def beside(self, name: str) -> SearchIndex:
+        """A generation that is there and not live, open, to go on with where it is, and then to be adopted.
+
+        Raises GenerationNotFound, and GenerationRefused where it is the live one or was built for something else.
+        """
+        ...
+
+    async def note(self, name: str, notes: Mapping[str, JsonValue]) -> None:
+        """Keep these notes, beside earlier ones, with a generation, durably; None takes one away.
+
+        Raises GenerationNotFound.
+        """
+        ...
+
+    async def discard(self, name: str) -> None:
+        """Delete a generation. Raises GenerationNotFound, and GenerationRefused where it is the live one."""
         ...
 
     async def close(self) -> None:

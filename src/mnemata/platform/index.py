@@ -109,6 +109,7 @@ def _index_options(settings: Settings) -> LocalOptions:
         threads=chosen.threads,
         fold_changes=chosen.fold_changes,
         fold_interval_s=chosen.fold_interval_s,
+        keep_old_s=settings.search.keep_old_s,
         vectors=VectorOptions(
             algorithm=chosen.algorithm,
             exact_below=chosen.exact_below,

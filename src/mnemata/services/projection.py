@@ -51,7 +51,9 @@ def mix(own: Vector, neighbours: list[Vector]) -> Vector:
         return own
     beside = neighbours[0] if len(neighbours) == 1 else neighbours[0] + neighbours[1]
     mixed = own + NEIGHBOUR_VECTOR_WEIGHT * beside
-    length = math.sqrt(mixed.dot(mixed))
+    # In doubles: in which order a processor adds would show in the last digit, and marks must be alike everywhere.
+    wide = mixed.astype(np.float64)
+    length = math.sqrt(wide.dot(wide))
     return own if length == 0.0 else (mixed / length).astype(np.float32, copy=False)
 
 

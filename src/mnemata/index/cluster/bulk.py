@@ -13,7 +13,6 @@ import orjson
 
 from mnemata.domain.errors import IndexRefused
 from mnemata.index.cluster.connection import Connection, of_status, reason_of, unavailable
-from mnemata.index.cluster.generation import writing_name
 from mnemata.observability.logging import get_logger
 
 log = get_logger("index")
@@ -35,16 +34,16 @@ class Item:
         return sum(map(len, self.lines)) + len(self.lines)
 
 
-def writing(index: str, name: str, routing: str, version: int, document: dict[str, Any]) -> Item:
-    """Puts the document in place of any that an earlier ticket, or this one, wrote."""
+def writing(alias: str, name: str, routing: str, version: int, document: dict[str, Any]) -> Item:
+    """Puts the document in place of any that an earlier ticket, or this one, wrote. `alias`: to write by."""
     # As float32 a number takes half the digits that it takes as float64.
     written = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Item(name=name, lines=(_action("index", index, name, routing, version), written))
+    return Item(name=name, lines=(_action("index", alias, name, routing, version), written))
 
 
-def deleting(index: str, name: str, routing: str, version: int) -> Item:
+def deleting(alias: str, name: str, routing: str, version: int) -> Item:
     """Takes away the document that an earlier ticket, or this one, wrote."""
-    return Item(name=name, lines=(_action("delete", index, name, routing, version),))
+    return Item(name=name, lines=(_action("delete", alias, name, routing, version),))
 
 
 class BulkWriter:
@@ -131,8 +130,8 @@ class BulkWriter:
             yield chunk
 
 
-def _action(operation: str, index: str, name: str, routing: str, version: int) -> bytes:
-    where = {"_index": writing_name(index), "_id": name, "routing": routing}
+def _action(operation: str, alias: str, name: str, routing: str, version: int) -> bytes:
+    where = {"_index": alias, "_id": name, "routing": routing}
     return orjson.dumps({operation: {**where, "version": version, "version_type": "external_gte"}})
 
 

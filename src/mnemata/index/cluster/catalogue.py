@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +18,6 @@ from mnemata.index.cluster.generation import (
     live_aliases,
     name_of,
     number_of,
-    writing_name,
 )
 from mnemata.index.cluster.options import ClusterOptions
 from mnemata.index.cluster.schema import index_body
@@ -28,6 +28,7 @@ log = get_logger("index")
 
 _TRIES = 20
 _WAIT_S = 0.25
+_MOMENTS = ("created_at", "touched_at", "retired_at")
 
 
 class Catalogue:
@@ -63,7 +64,7 @@ class Catalogue:
         """The live generation; None where there is none, or one that was built for something else."""
         for name, described in (await self._aliased()).items():
             if self._options.name in live_aliases(described):
-                meta = _meta(described)
+                meta = meta_of(described)
                 if meta.items() >= identity.meta().items():
                     return Generation.read(self._options.name, name, meta)
                 log.warning(
@@ -93,7 +94,9 @@ class Catalogue:
         actions += [{"add": {"index": name, "alias": alias}} for name, alias in to.aliases().items()]
         await self._connection.send("POST", "/_aliases", {"actions": actions})
         for name in old:
-            await self._retire(name, before[name]["mappings"])
+            await self.describe(name, {"retired_at": self._clock.now().isoformat()})
+        for name in to.indices:
+            await self.describe(name, {"retired_at": None})
         log.info("index_switched", to=to.name, instead_of=sorted(old))
 
     async def drop(self, generation: Generation) -> None:
@@ -103,10 +106,37 @@ class Catalogue:
     async def sweep(self) -> None:
         """Delete the indices that no alias names and that nobody has needed for as long as they are to be kept."""
         kept_since = self._clock.now() - timedelta(seconds=self._options.keep_old_s)
-        for name, described in (await self._every()).items():
+        for name, described in (await self.every()).items():
             if not live_aliases(described) and _last_used(described) < kept_since:
                 await self._connection.send("DELETE", f"/{name}", accept=(HTTPStatus.NOT_FOUND,))
                 log.info("old_index_deleted", index=name)
+
+    async def take_up(self, generation: Generation) -> Generation:
+        """The generation as it is written from now on, after another had replaced it."""
+        again = replace(generation, term=generation.term + 1)
+        every = await self.every()
+        for index in again.indices:
+            old = [alias for alias in every[index]["aliases"] if alias not in live_aliases(every[index])]
+            actions = [{"remove": {"index": index, "alias": alias}} for alias in old]
+            actions.append({"add": {"index": index, "alias": again.written_by(index)}})
+            await self.describe(index, {"term": again.term})
+            await self._connection.send("POST", "/_aliases", {"actions": actions})
+            # Not before: who takes it for live must not be able to write to it again.
+            unblocked = {"index": {"blocks": {"write": None}}}
+            await self._connection.send("PUT", f"/{index}/_settings", unblocked)
+        log.info("index_taken_up_again", index=again.name, term=again.term)
+        return again
+
+    async def describe(self, name: str, what: Mapping[str, Any]) -> None:
+        """Add to what an index says of itself, and that it is in use."""
+        reply = await self._connection.send("GET", f"/{name}/_mapping", accept=(HTTPStatus.NOT_FOUND,))
+        if reply.status == HTTPStatus.NOT_FOUND:
+            return
+        (described,) = reply.body.values()
+        meta = {**meta_of(described), "touched_at": self._clock.now().isoformat(), **what}
+        await self._connection.send(
+            "PUT", f"/{name}/_mapping", {"_meta": meta}, accept=(HTTPStatus.NOT_FOUND,)
+        )
 
     async def _made(self, identity: Identity, number: int) -> Generation | None:
         """A generation of this number; None where another process makes it already."""
@@ -126,7 +156,7 @@ class Catalogue:
                 identity.space,
                 analysis=generation.analysis,
                 meta=meta,
-                alias=writing_name(name),
+                alias=generation.written_by(name),
             )
             reply = await self._connection.send("PUT", f"/{name}", body, accept=(HTTPStatus.BAD_REQUEST,))
             if reply.status == HTTPStatus.BAD_REQUEST:
@@ -149,31 +179,26 @@ class Catalogue:
         everywhere = [{module["name"] for module in node.get("modules", ())} for node in nodes]
         return analysis_for(set.intersection(*everywhere) if everywhere else ())
 
-    async def _retire(self, name: str, mappings: Mapping[str, Any]) -> None:
-        meta = {**mappings.get("_meta", {}), "retired_at": self._clock.now().isoformat()}
-        await self._connection.send(
-            "PUT", f"/{name}/_mapping", {"_meta": meta}, accept=(HTTPStatus.NOT_FOUND,)
-        )
-
     async def _next_number(self) -> int:
-        return max((number_of(self._options.name, name) for name in await self._every()), default=0) + 1
+        return max((number_of(self._options.name, name) for name in await self.every()), default=0) + 1
 
     async def _aliased(self) -> dict[str, Any]:
         return {
-            name: described for name, described in (await self._every()).items() if live_aliases(described)
+            name: described for name, described in (await self.every()).items() if live_aliases(described)
         }
 
-    async def _every(self) -> dict[str, Any]:
+    async def every(self) -> dict[str, Any]:
         """Each of our indices with its aliases and mappings."""
         alias = self._options.name
         reply = await self._connection.send("GET", f"/{alias}-*")
         return {name: described for name, described in reply.body.items() if number_of(alias, name)}
 
 
-def _meta(described: Mapping[str, Any]) -> dict[str, Any]:
+def meta_of(described: Mapping[str, Any]) -> dict[str, Any]:
+    """What an index says of itself."""
     return described["mappings"].get("_meta", {})
 
 
 def _last_used(described: Mapping[str, Any]) -> datetime:
-    meta = _meta(described)
-    return datetime.fromisoformat(meta.get("retired_at") or meta["created_at"])
+    meta = meta_of(described)
+    return max(datetime.fromisoformat(meta[name]) for name in _MOMENTS if meta.get(name))

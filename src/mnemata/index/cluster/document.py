@@ -15,10 +15,12 @@ from mnemata.domain.ids import MemoryId, TenantId
 from mnemata.index.cluster.texts import Texts
 from mnemata.index.local.analysis import plain_tokens
 from mnemata.index.local.document import microseconds, present, texts
+from mnemata.index.marks import halves
 from mnemata.index.protocol import Embedded, Upsert
 from mnemata.index.weights import CONTENT, SPEAKER, TAGS
 
 HALF = "vector_half"
+MARK_LOW, MARK_HIGH = "mark_low", "mark_high"
 VECTOR = "vector"
 WORDS = "words"
 
@@ -38,6 +40,7 @@ def document_of(upsert: Upsert, analysis: Texts) -> dict[str, Any]:
     found["attributes"] = terms
     found["present"] = sorted(present(memory, terms))
     found[WORDS] = _words(upsert)
+    found[MARK_LOW], found[MARK_HIGH] = halves(upsert.mark)
     if isinstance(upsert.vector, Embedded):
         vector = upsert.vector.vector.astype(np.float32)
         found["embedded"] = True

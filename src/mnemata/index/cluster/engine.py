@@ -20,6 +20,7 @@ from mnemata.domain.facet import Facet, FacetRequest
 from mnemata.domain.filter import EVERYTHING, Filter
 from mnemata.domain.fragment import FRAGMENTS, Fragment, FragmentShape
 from mnemata.domain.ids import MemoryId, TenantId
+from mnemata.domain.memory import JsonValue
 from mnemata.domain.query import Leg, Words
 from mnemata.domain.suggestion import Completion, Correction, Spelling
 from mnemata.domain.vector import Space
@@ -34,6 +35,8 @@ from mnemata.index.cluster.document import document_id, document_of, rows_of
 from mnemata.index.cluster.drivers import connected
 from mnemata.index.cluster.facets import FacetSearch
 from mnemata.index.cluster.generation import Generation, Identity
+from mnemata.index.cluster.generations import Generations
+from mnemata.index.cluster.listing import ClusterListing
 from mnemata.index.cluster.options import ClusterKind, ClusterOptions
 from mnemata.index.cluster.positions import Positions
 from mnemata.index.cluster.queries import Body, QueryBuilder
@@ -41,9 +44,12 @@ from mnemata.index.cluster.statistics import statistics_of
 from mnemata.index.cluster.texts import texts_of
 from mnemata.index.local import suggesting
 from mnemata.index.local.highlighting import highlighted
+from mnemata.index.marks import Held, MemoryKey
 from mnemata.index.protocol import (
     Action,
+    Damage,
     Embedded,
+    GenerationStatus,
     IndexQuery,
     IndexStatistics,
     Legs,
@@ -71,6 +77,7 @@ class ClusterIndex:
         self._dialect: Dialect = dialect_of(kind)
         self._connection = connected(kind, options.access)
         self._catalogue = Catalogue(self._connection, self._dialect, options, clock=clock)
+        self._generations = Generations(self._connection, self._catalogue, alias=options.name)
         self._writer = BulkWriter(
             self._connection,
             bytes_at_once=options.batch_bytes,
@@ -192,17 +199,20 @@ class ClusterIndex:
             self._connection, generation, tenant, identity=self.identity, positions=positions.all
         )
 
+    async def listing(self) -> ClusterListing:
+        return self._listing()
+
+    async def held(self, keys: Sequence[MemoryKey]) -> Sequence[Held]:
+        return await self._listing().now(keys)
+
+    async def damages(self) -> Sequence[Damage]:
+        return ()
+
     async def stage(self, *, space: Space | None = None) -> ClusterIndex:
         """As SearchIndex.stage; for vectors of another space where one is given."""
         await self._drop_staged()
-        staged = ClusterIndex(
-            self._kind,
-            epoch=self.identity.epoch,
-            space=space or self.space,
-            options=self._options,
-            clock=self._clock,
-        )
-        await staged._use(await staged._catalogue.new(staged.identity))
+        staged = self._another(space or self.space)
+        await staged.open_on(await self._catalogue.new(staged.identity))
         self._staged = staged
         return staged
 
@@ -216,16 +226,44 @@ class ClusterIndex:
             self._staged = None
         await staged.close()
 
+    @property
+    def name(self) -> str:
+        return self.generation.name
+
+    async def generations(self) -> Sequence[GenerationStatus]:
+        return await self._generations.all(self.identity)
+
+    async def beside(self, name: str) -> ClusterIndex:
+        if self._staged is not None and self._staged.name == name:
+            return self._staged
+        generation = await self._generations.beside(name, self.identity)
+        await self._let_go_of_staged()
+        staged = self._another(self.space)
+        await staged.open_on(generation)
+        self._staged = staged
+        return staged
+
+    async def note(self, name: str, notes: Mapping[str, JsonValue]) -> None:
+        await self._generations.note(name, notes)
+
+    async def discard(self, name: str) -> None:
+        await self._generations.discard(name)
+        if self._staged is not None and self._staged.name == name:
+            await self._let_go_of_staged()
+
     async def close(self) -> None:
         """Let go of the connections. An index that was staged and not adopted is swept away later."""
-        staged, self._staged = self._staged, None
-        if staged is not None:
-            await staged.close()
+        await self._let_go_of_staged()
         self._generation = self._positions = self._builder = None
         await self._connection.close()
 
+    async def open_on(self, generation: Generation) -> None:
+        """Open this generation, which is not live, with everything that was written to it."""
+        await self._use(generation)
+        await self._show()
+
     async def _use(self, generation: Generation) -> None:
-        self._positions = await Positions.read(self._connection, generation.name, generation.partitions)
+        self._positions = await Positions.read(self._connection, generation)
         self._builder = QueryBuilder(
             self._dialect,
             texts_of(generation.analysis),
@@ -264,6 +302,9 @@ class ClusterIndex:
         reply = await self._connection.send_lines("/_msearch", lines, searching=True)
         return dict(zip(bodies, reply.body["responses"], strict=True))
 
+    def _listing(self) -> ClusterListing:
+        return ClusterListing(self._connection, lambda: self.generation)
+
     def _dictionary(self, tenant: TenantId) -> ClusterDictionary:
         counting = self._asking().count(within(tenant, EVERYTHING))
         texts = texts_of(self.generation.analysis)
@@ -283,11 +324,12 @@ class ClusterIndex:
         for action in actions:
             tenant = action.memory.tenant if isinstance(action, Upsert) else action.tenant
             memory_id = action.memory.id if isinstance(action, Upsert) else action.memory_id
-            index, name = generation.index_of(tenant), document_id(tenant, memory_id)
+            alias = generation.written_by(generation.index_of(tenant))
+            name = document_id(tenant, memory_id)
             items[name] = (
-                writing(index, name, tenant, ticket, document_of(action, texts))
+                writing(alias, name, tenant, ticket, document_of(action, texts))
                 if isinstance(action, Upsert)
-                else deleting(index, name, tenant, ticket)
+                else deleting(alias, name, tenant, ticket)
             )
         return list(items.values())
 
@@ -299,6 +341,18 @@ class ClusterIndex:
                 and action.vector.space != self.space
             ):
                 raise SpaceMismatch(expected=self.space.name, actual=action.vector.space.name)
+
+    def _another(self, space: Space) -> ClusterIndex:
+        """An engine for a generation beside this one's, not open."""
+        return ClusterIndex(
+            self._kind, epoch=self.identity.epoch, space=space, options=self._options, clock=self._clock
+        )
+
+    async def _let_go_of_staged(self) -> None:
+        """Close the staged one; its generation stays."""
+        staged, self._staged = self._staged, None
+        if staged is not None:
+            await staged.close()
 
     async def _drop_staged(self) -> None:
         staged, self._staged = self._staged, None

@@ -17,7 +17,7 @@ from mnemata.domain.vector import Metric, Space
 
 _WRITING = "-writing"
 
-FORMAT = 2
+FORMAT = 3
 """Raised when documents or mappings change so that an index must be built again."""
 
 
@@ -41,13 +41,18 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """`name`: of its first index. `analysis`: who takes text apart. `own`: tenants that have an index of their own."""
+    """`name`: of its first index. `analysis`: who takes text apart. `own`: tenants that have an index of their own.
+
+    `term`: how often it was taken up again after another had replaced it. It is written by another name each time, so that
+    who still takes it for what it was before is refused.
+    """
 
     alias: str
     name: str
     partitions: int
     analysis: str
     own: frozenset[TenantId]
+    term: int = 0
 
     @classmethod
     def read(cls, alias: str, name: str, meta: Mapping[str, Any]) -> Generation:
@@ -57,10 +62,12 @@ class Generation:
             partitions=int(meta["partitions"]),
             analysis=str(meta["analysis"]),
             own=frozenset(TenantId(tenant) for tenant in meta["own"]),
+            term=int(meta.get("term", 0)),
         )
 
     def meta(self) -> dict[str, Any]:
-        return {"partitions": self.partitions, "analysis": self.analysis, "own": sorted(self.own)}
+        own = sorted(self.own)
+        return {"partitions": self.partitions, "analysis": self.analysis, "own": own, "term": self.term}
 
     @property
     def number(self) -> int:
@@ -73,6 +80,13 @@ class Generation:
     def index_of(self, tenant: TenantId) -> str:
         """The index that the tenant's memories are written to."""
         return f"{self.name}{_mark(tenant)}" if tenant in self.own else self.name
+
+    def written_by(self, index: str) -> str:
+        """The alias that one of its indices is written by.
+
+        Writes ask for an alias: a cluster makes an index of its own guess where the name of a deleted one is written to.
+        """
+        return f"{index}{_WRITING}{f'-{self.term}' if self.term else ''}"
 
     def aliases(self) -> dict[str, str]:
         """The alias of each of its indices."""
@@ -92,17 +106,9 @@ def number_of(alias: str, index: str) -> int:
     return int(digits) if index.startswith(f"{alias}-") and digits.isdecimal() else 0
 
 
-def writing_name(index: str) -> str:
-    """The alias that an index is written by.
-
-    Writes ask for an alias: a cluster makes an index of its own guess where the name of a deleted one is written to.
-    """
-    return f"{index}{_WRITING}"
-
-
 def live_aliases(described: Mapping[str, Any]) -> list[str]:
     """The aliases by which an index is searched; none where it is not live."""
-    return [alias for alias in described["aliases"] if not alias.endswith(_WRITING)]
+    return [alias for alias in described["aliases"] if _WRITING not in alias]
 
 
 def position_name(partition: int) -> str:

@@ -10,7 +10,7 @@ import orjson
 
 from mnemata.domain.change import Position
 from mnemata.index.cluster.connection import Connection, of_status, unavailable
-from mnemata.index.cluster.generation import Place, least, place_of, position_name, writing_name
+from mnemata.index.cluster.generation import Generation, Place, least, place_of, position_name
 
 _TRIES = 5
 
@@ -18,15 +18,16 @@ _TRIES = 5
 class Positions:
     """Of one generation. Others may move them at the same time: what was read last is only where a write begins."""
 
-    def __init__(self, connection: Connection, index: str, places: Sequence[Place]) -> None:
+    def __init__(self, connection: Connection, generation: Generation, places: Sequence[Place]) -> None:
         self._connection = connection
-        self._index = index
+        self._index = generation.name
+        self._alias = generation.written_by(generation.name)
         self._places = list(places)
 
     @classmethod
-    async def read(cls, connection: Connection, index: str, partitions: int) -> Positions:
-        places = await _read(connection, index, range(partitions))
-        return cls(connection, index, places)
+    async def read(cls, connection: Connection, generation: Generation) -> Positions:
+        places = await _read(connection, generation.name, range(generation.partitions))
+        return cls(connection, generation, places)
 
     @property
     def all(self) -> tuple[Position, ...]:
@@ -72,7 +73,7 @@ class Positions:
         return done
 
     def _action(self, partition: int) -> bytes:
-        where: dict[str, Any] = {"_index": writing_name(self._index), "_id": position_name(partition)}
+        where: dict[str, Any] = {"_index": self._alias, "_id": position_name(partition)}
         place = self._places[partition]
         if place.sequence is None:
             return orjson.dumps({"create": where})

@@ -34,7 +34,13 @@ ROW: Final = np.dtype(
     [("id_high", "<u8"), ("id_low", "<u8")]
     + [(name, "<i4") for name in STRINGS]
     + [(name, "<i8") for name in (*TIMES, "sequence", "version")]
-    + [("importance", "<f8"), ("tags_end", "<u4"), ("attributes_end", "<u4"), ("has_vector", "?")]
+    + [
+        ("importance", "<f8"),
+        ("mark", "<u8"),
+        ("tags_end", "<u4"),
+        ("attributes_end", "<u4"),
+        ("has_vector", "?"),
+    ]
 )
 """One slot, as it is written to disk. `tags_end`: where its postings end, and the next slot's start."""
 
@@ -126,12 +132,15 @@ class Columns:
         """How many postings the list has."""
         return self._lists[name].size
 
-    def append(self, memories: Sequence[Memory], has_vector: Sequence[bool]) -> int:
+    def append(
+        self, memories: Sequence[Memory], has_vector: Sequence[bool], marks: Sequence[int] | None = None
+    ) -> int:
         """Write new slots behind the last one and return the first. Seen by readers after `publish`."""
         start, stop = self._size, self._size + len(memories)
         self._reserve(stop)
         self._write_scalars(memories, start, stop)
         self._arrays["has_vector"][start:stop] = has_vector
+        self._arrays["mark"][start:stop] = 0 if marks is None else marks
         # Encoded first: a memory that cannot be encoded must leave no posting of a slot that another will take.
         encoded = {name: self._encode_list(name, memories) for name in LISTS}
         for name, lists in encoded.items():

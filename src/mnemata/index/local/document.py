@@ -22,6 +22,7 @@ from mnemata.index.weights import CONTENT, CONTENT_ENGLISH, NEIGHBOURS, SPEAKER,
 
 ID = "id"
 ID_HIGH, ID_LOW = "id_high", "id_low"
+MARK = "mark"
 ALIVE = "alive"
 ATTRIBUTES = "attributes"
 BEGINNINGS = "beginnings"
@@ -59,6 +60,7 @@ def schema() -> tantivy.Schema:
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     builder.add_unsigned_field(ID_HIGH, fast=True)
     builder.add_unsigned_field(ID_LOW, fast=True)
+    builder.add_unsigned_field(MARK, fast=True)
     builder.add_text_field(POSITION, stored=True, tokenizer_name="raw", index_option="basic")
     return builder.build()
 
@@ -114,6 +116,7 @@ def tantivy_document(upsert: Upsert) -> tantivy.Document:
     document.add_text(ALIVE, ALIVE)
     document.add_unsigned(ID_HIGH, memory.id.int >> 64)
     document.add_unsigned(ID_LOW, memory.id.int & _LOW_BITS)
+    document.add_unsigned(MARK, upsert.mark)
     return document
 
 

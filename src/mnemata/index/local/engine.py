@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from mnemata.domain.change import Position
+from mnemata.domain.clock import Clock, SystemClock
 from mnemata.domain.errors import IndexUnavailable, MnemataError, SpaceMismatch
 from mnemata.domain.facet import Facet, FacetRequest
 from mnemata.domain.filter import Filter
 from mnemata.domain.fragment import FRAGMENTS, Fragment, FragmentShape
 from mnemata.domain.ids import MemoryId, TenantId
+from mnemata.domain.memory import JsonValue
 from mnemata.domain.query import Leg, Words
 from mnemata.domain.suggestion import Completion, Correction, Spelling
 from mnemata.domain.vector import Space
@@ -22,13 +25,25 @@ from mnemata.index.local.dictionary import LocalDictionary, TenantDictionary
 from mnemata.index.local.facets import nothing_counted
 from mnemata.index.local.folders import Folders
 from mnemata.index.local.generation import GenerationClosed, IndexGeneration
+from mnemata.index.local.generations import statuses_of
 from mnemata.index.local.highlighting import highlighted
 from mnemata.index.local.keeper import Keeper
+from mnemata.index.local.listing import LocalListing, damages_of, held_now
 from mnemata.index.local.manifest import Identity
 from mnemata.index.local.options import LocalOptions
 from mnemata.index.local.partition import Partition
 from mnemata.index.local.statistics import of_generation
-from mnemata.index.protocol import Action, IndexQuery, IndexStatistics, Legs, SearchIndex, Vector
+from mnemata.index.marks import Held, Listing, MemoryKey
+from mnemata.index.protocol import (
+    Action,
+    Damage,
+    GenerationStatus,
+    IndexQuery,
+    IndexStatistics,
+    Legs,
+    SearchIndex,
+    Vector,
+)
 from mnemata.observability.logging import get_logger
 
 log = get_logger("index")
@@ -47,17 +62,26 @@ class LocalIndex:
     """
 
     def __init__(
-        self, root: Path, *, epoch: str, space: Space, options: LocalOptions = DEFAULT_OPTIONS
+        self,
+        root: Path,
+        *,
+        epoch: str,
+        space: Space,
+        options: LocalOptions = DEFAULT_OPTIONS,
+        clock: Clock | None = None,
     ) -> None:
         self._root = root
+        self._clock = clock or SystemClock()
         self._identity = Identity(epoch=epoch, space=space, metric=options.metric)
         self._options = options
-        self._folders = Folders(root, options=options)
+        self._folders = Folders(root, options=options, clock=self._clock)
         self._searching = ThreadPoolExecutor(options.threads, thread_name_prefix="index-search")
         # Writes have a lane of their own: they wait for no search.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="index-write")
         self._generation: IndexGeneration | None = None
         self._staged: LocalIndex | None = None
+        # One that is staged leaves it to the live one to look after the folder.
+        self._holds_pointer = True
         self._lane = asyncio.Lock()
         self._keeper = Keeper(self._opened, options=options)
 
@@ -86,7 +110,10 @@ class LocalIndex:
             self._keeper.wake()
 
     async def flush(self) -> None:
+        """As SearchIndex.flush. Generations that were kept for long enough are deleted."""
         await asyncio.to_thread(self._newest, IndexGeneration.save)
+        if self._folders.keeps and self._holds_pointer:
+            await asyncio.to_thread(self._folders.sweep, in_use=tuple(self._generations_open()))
 
     async def search(self, query: IndexQuery) -> Legs:
         if query.vector is not None and query.vector.shape != (self.space.dimensions,):
@@ -122,14 +149,21 @@ class LocalIndex:
     async def statistics(self, tenant: TenantId | None = None) -> IndexStatistics:
         return await asyncio.to_thread(lambda: of_generation(self._opened(), tenant))
 
+    async def listing(self) -> Listing:
+        return await asyncio.to_thread(self._newest, LocalListing.of)
+
+    async def held(self, keys: Sequence[MemoryKey]) -> Sequence[Held]:
+        return await asyncio.to_thread(self._newest, lambda generation: held_now(generation, keys))
+
+    async def damages(self) -> Sequence[Damage]:
+        return await asyncio.to_thread(self._newest, damages_of)
+
     async def stage(self, *, space: Space | None = None) -> LocalIndex:
         """As SearchIndex.stage; for vectors of another space where one is given."""
         await self._drop_staged()
-        staged = LocalIndex(
-            self._root, epoch=self._identity.epoch, space=space or self.space, options=self._options
-        )
-        staged._generation = await asyncio.to_thread(lambda: self._folders.new_generation(staged._identity))
-        staged._keeper.start()
+        identity = replace(self._identity, space=space or self.space)
+        staged = self._another(identity.space)
+        await staged.begin_with(lambda: self._folders.new_generation(identity))
         self._staged = staged
         return staged
 
@@ -142,8 +176,34 @@ class LocalIndex:
             old, new = self._opened(), await staged.hand_over()
             await asyncio.to_thread(self._switch_to, new)
             self._generation, self._identity, self._staged = new, new.identity, None
-        await asyncio.to_thread(old.drop)
+        await asyncio.to_thread(self._leave, old)
         log.info("index_adopted", generation=new.folder.name, position=str(new.position))
+
+    @property
+    def name(self) -> str:
+        return self._opened().folder.name
+
+    async def generations(self) -> Sequence[GenerationStatus]:
+        opened, live = self._generations_open(), self._opened().folder
+        return await asyncio.to_thread(lambda: statuses_of(self._folders, self._identity, opened, live=live))
+
+    async def beside(self, name: str) -> LocalIndex:
+        if self._staged is not None and self._staged.name == name:
+            return self._staged
+        staged = self._another(self.space)
+        await staged.begin_with(lambda: self._folders.open_beside(name, self._identity))
+        await self._let_go_of_staged()
+        self._staged = staged
+        return staged
+
+    async def note(self, name: str, notes: Mapping[str, JsonValue]) -> None:
+        await asyncio.to_thread(self._folders.note, name, notes)
+
+    async def discard(self, name: str) -> None:
+        if self._staged is not None and self._staged.name == name:
+            await self._drop_staged()
+        else:
+            await asyncio.to_thread(self._folders.discard, name)
 
     async def hand_over(self) -> IndexGeneration:
         """Stop everything and give the generation away: this index is closed then."""
@@ -155,7 +215,10 @@ class LocalIndex:
         return generation
 
     async def close(self) -> None:
-        await self._drop_staged()
+        if self._folders.keeps:
+            await self._let_go_of_staged()
+        else:
+            await self._drop_staged()
         if self._generation is not None:
             generation = await self.hand_over()
             await asyncio.to_thread(_save_and_close, generation)
@@ -193,6 +256,42 @@ class LocalIndex:
         except BaseException:
             new.drop()
             raise
+
+    def _leave(self, old: IndexGeneration) -> None:
+        """Another generation is in use: keep the old one for a while, or drop it."""
+        if not self._folders.keeps:
+            old.drop()
+            return
+        _save_and_close(old)
+        self._folders.retire(old.folder)
+
+    def _another(self, space: Space) -> LocalIndex:
+        """An engine for a generation beside this one's, not open."""
+        another = LocalIndex(
+            self._root, epoch=self._identity.epoch, space=space, options=self._options, clock=self._clock
+        )
+        another._holds_pointer = False
+        return another
+
+    @property
+    def generation(self) -> IndexGeneration | None:
+        """What is open."""
+        return self._generation
+
+    async def begin_with(self, generation: Callable[[], IndexGeneration]) -> None:
+        """Open a generation that is not live."""
+        self._generation = await asyncio.to_thread(generation)
+        self._keeper.start()
+
+    def _generations_open(self) -> dict[Path, IndexGeneration]:
+        opened = (self._generation, None if self._staged is None else self._staged.generation)
+        return {one.folder: one for one in opened if one is not None}
+
+    async def _let_go_of_staged(self) -> None:
+        """Save and close the staged one; its generation stays."""
+        staged, self._staged = self._staged, None
+        if staged is not None:
+            await staged.close()
 
     async def _drop_staged(self) -> None:
         staged, self._staged = self._staged, None

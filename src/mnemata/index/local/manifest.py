@@ -14,10 +14,12 @@ from mnemata.domain.ids import TenantId
 from mnemata.domain.vector import Metric, Space
 from mnemata.index.local.durable import write_durably
 
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of the files that an older index cannot be read with: it is then rebuilt."""
 
 _NAME = "manifest.json"
+_ANOTHER = "it is of another format, feed or vector space"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +65,20 @@ class Manifest:
 def read_manifest(folder: Path, identity: Identity) -> Manifest:
     """The folder's manifest; raises IndexDamaged where it is missing, unreadable or of another identity."""
     try:
-        read = json.loads((folder / _NAME).read_bytes())
-        found = Identity(
-            epoch=read["epoch"],
-            space=Space(name=read["space"], dimensions=read["dimensions"]),
-            metric=Metric(read["metric"]),
-        )
-        if read["format"] != FORMAT or found != identity:
-            raise ValueError("it is of another format, feed or vector space")  # noqa: TRY301 (one exit)
-        tenants = {TenantId(tenant): _read(record) for tenant, record in read["tenants"].items()}
-        return Manifest(identity=found, position=parse_position(read["position"]), tenants=tenants)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        manifest = _read_file(folder)
+        if manifest.identity != identity:
+            raise ValueError(_ANOTHER)
+    except _UNREADABLE as error:
         raise IndexDamaged(path=str(folder), reason=str(error) or type(error).__name__) from error
+    return manifest
+
+
+def written_manifest(folder: Path) -> Manifest | None:
+    """The folder's manifest, of whatever identity; None where it is missing, unreadable or of another format."""
+    try:
+        return _read_file(folder)
+    except _UNREADABLE:
+        return None
 
 
 def written_epoch(folder: Path) -> str | None:
@@ -90,6 +94,19 @@ def parse_position(text: str) -> Position:
     """The position that `str(position)` wrote."""
     xid, _, sequence = text.partition("-")
     return Position(xid=int(xid), sequence=int(sequence))
+
+
+def _read_file(folder: Path) -> Manifest:
+    read = json.loads((folder / _NAME).read_bytes())
+    if read["format"] != FORMAT:
+        raise ValueError(_ANOTHER)
+    identity = Identity(
+        epoch=read["epoch"],
+        space=Space(name=read["space"], dimensions=read["dimensions"]),
+        metric=Metric(read["metric"]),
+    )
+    tenants = {TenantId(tenant): _read(record) for tenant, record in read["tenants"].items()}
+    return Manifest(identity=identity, position=parse_position(read["position"]), tenants=tenants)
 
 
 def _written(record: TenantRecord) -> list[str | int]:

@@ -23,7 +23,7 @@ def of_generation(generation: IndexGeneration, tenant: TenantId | None) -> Index
         vectors=total.vectors,
         deleted=total.deleted,
         segments=total.segments,
-        bytes_on_disk=_bytes_below(folder),
+        bytes_on_disk=bytes_below(folder),
         position=generation.position,
         durable_position=generation.durable_position,
         epoch=generation.identity.epoch,
@@ -40,7 +40,8 @@ def _sum(counts: Sequence[PartitionCounts]) -> PartitionCounts:
     )
 
 
-def _bytes_below(folder: Path) -> int:
+def bytes_below(folder: Path) -> int:
+    """Of all files in a folder."""
     total = 0
     for path in folder.rglob("*"):
         try:

@@ -22,7 +22,7 @@ from mnemata.domain.errors import IndexDamaged
 from mnemata.index.local.column_terms import Terms
 from mnemata.index.local.columns import LISTS, ROW, Columns
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 CHECKED_AT_OPEN = 1 << 28
 """Bytes that a file may have to be read in full at open: CRC-32 runs at 2.9 GB/s, so that this is 0.1 s."""

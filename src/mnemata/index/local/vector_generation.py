@@ -221,7 +221,9 @@ class Generation:
         self._reserve(stop)
         self._rows.matrix[start:stop] = vectors
         self._columns.append(
-            [upsert.memory for upsert in upserts], [isinstance(upsert.vector, Embedded) for upsert in upserts]
+            [upsert.memory for upsert in upserts],
+            [isinstance(upsert.vector, Embedded) for upsert in upserts],
+            [upsert.mark for upsert in upserts],
         )
         for slot, upsert in enumerate(upserts, start):
             self.ids.put(upsert.memory.id.int, slot)
@@ -253,6 +255,7 @@ class Generation:
         arrays = self.snapshot.arrays
         return bool(
             arrays["version"][slot] == upsert.memory.version
+            and arrays["mark"][slot] == upsert.mark
             and arrays["has_vector"][slot] == isinstance(upsert.vector, Embedded)
             and np.array_equal(self.matrix[slot].view(np.uint16), row.view(np.uint16))
         )
