@@ -138,7 +138,12 @@ async def test_generation_is_discarded_unless_it_is_live(index, make):
         await index.discard(index.name)
     await index.discard(beside)
     assert await states(index) == {index.name: GenerationState.LIVE}
-    for attempt in (index.discard(beside), index.beside(beside), index.note(beside, {}), index.beside("../x")):
+    for attempt in (
+        index.discard(beside),
+        index.beside(beside),
+        index.note(beside, {}),
+        index.beside("../x"),
+    ):
         with pytest.raises(GenerationNotFound):
             await attempt
     assert len(await by_words(index, "stays")) == 1
