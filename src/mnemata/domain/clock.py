@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time. Two implementations: the system's and, in tests, one that is moved by hand."""
+    """Tells the time: the system's, one that is kept by the store's and, in tests, one that is moved by hand."""
 
     def now(self) -> datetime:
         """The time, timezone-aware, in UTC, with microseconds."""
@@ -17,6 +18,23 @@ class Clock(Protocol):
 class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)  # noqa: TID251 (the one place)
+
+
+class SteadyClock:
+    """Goes on from the time that it was set to, whatever is done to the clock of the machine meanwhile."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+        self._since = time.monotonic()
+
+    def now(self) -> datetime:
+        return self._at + timedelta(seconds=time.monotonic() - self._since)
+
+    def set(self, at: datetime, *, since: float) -> timedelta:
+        """It was `at` when the monotonic clock stood at `since`; how far this clock was behind."""
+        behind = at - (self._at + timedelta(seconds=since - self._since))
+        self._at, self._since = at, since
+        return behind
 
 
 class ManualClock:

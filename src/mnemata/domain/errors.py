@@ -243,6 +243,18 @@ class StoreUnavailable(Unavailable):
     code = "store_unavailable"
 
 
+class OutcomeUnknown(Unavailable):
+    """The connection broke while a write was being committed: it may have been stored all the same. Facts as Unavailable."""
+
+    code = "outcome_unknown"
+
+    def sentence(self) -> str:
+        return (
+            f"{self.facts['what']} broke off while it was committing this write, which may have been stored all the same. "
+            "Repeat it with the same Idempotency-Key."
+        )
+
+
 class StorageFull(Unavailable):
     """No room on disk: nothing was stored, reads go on. Facts as Unavailable."""
 

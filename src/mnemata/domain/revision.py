@@ -66,9 +66,15 @@ def next_version(memory: Memory, draft: MemoryDraft, *, now: datetime) -> Memory
     after = replace(memory, **values, content_hash=text_hash(draft.content), deleted_at=None)
     if after == memory:
         return None
-    return replace(after, version=memory.version + 1, updated_at=now)
+    return replace(after, version=memory.version + 1, updated_at=_after(memory, now))
 
 
 def forgotten(memory: Memory, *, now: datetime) -> Memory:
     """The memory as forgotten: its next version, marked deleted."""
-    return replace(memory, version=memory.version + 1, updated_at=now, deleted_at=now)
+    at = _after(memory, now)
+    return replace(memory, version=memory.version + 1, updated_at=at, deleted_at=at)
+
+
+def _after(memory: Memory, now: datetime) -> datetime:
+    """When the next version begins: not before this one, so that the past can be read whatever clocks have said."""
+    return max(now, memory.updated_at)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from mnemata.domain.clock import Clock, SystemClock
+from mnemata.domain.clock import Clock, SteadyClock, SystemClock
 from mnemata.domain.ids import IdFactory, Uuid7Factory
 from mnemata.domain.vector import Space
 from mnemata.embedding.protocol import Embedder
@@ -34,6 +35,7 @@ from mnemata.workers.indexer import Indexer
 from mnemata.workers.leasing import Leasing
 from mnemata.workers.rebuild import Rebuilder
 from mnemata.workers.tasks import Tasks
+from mnemata.workers.timekeeper import Timekeeper
 from mnemata.workers.vectors import VectorSource
 
 __all__ = ["WORDS_ONLY", "Platform", "Store", "open_store"]
@@ -89,7 +91,7 @@ class Platform:
         started = time.perf_counter()
         async with AsyncExitStack() as stack:
             metrics = Metrics()
-            clock = clock or SystemClock()
+            clock = clock or SteadyClock(SystemClock().now())
             chosen = embedder or chosen_embedder(settings)
             parts = await _open_parts(
                 settings, chosen, stack, metrics=metrics, clock=clock, ids=ids or Uuid7Factory()
@@ -122,6 +124,9 @@ async def _open_parts(
     folder = await hold_folder(settings, stack)
     opening = index_opening(settings, folder.index, stack, space=space, clock=clock)
     store = await open_store_in(folder, settings, stack, metrics=metrics, clock=clock)
+    timekeeper = Timekeeper(store.database, clock) if isinstance(clock, SteadyClock) else None
+    if timekeeper is not None:
+        await timekeeper.look(slowest_s=math.inf)
     batcher = await open_batcher(settings, embedder, stack, metrics)
     index, resume = await opening.on(store, stack)
     barrier = IndexBarrier(index.partitions)
@@ -141,6 +146,7 @@ async def _open_parts(
         index_ready=asyncio.Event(),
         metrics=metrics,
         clock=clock,
+        timekeeper=timekeeper,
         ids=ids,
     )
 

@@ -44,6 +44,8 @@ def indexer_of(parts: Parts, vectors: VectorSource) -> Indexer:
 def start_common(tasks: Tasks, parts: Parts) -> None:
     """Start what every process needs, whatever its part."""
     batcher = parts.batcher
+    if parts.timekeeper is not None:
+        tasks.start("timekeeper", parts.timekeeper.run)
     if parts.cache is not None:
         parts.cache.start(tasks)
     if parts.store.embedded is not None:

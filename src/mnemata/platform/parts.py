@@ -19,6 +19,7 @@ from mnemata.services.barrier import IndexBarrier
 from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.settings import Settings
+from mnemata.workers.timekeeper import Timekeeper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class Parts:
     """Opened, and not yet wired. `space`: the one in use; `index_ready`: set once the index has caught up.
 
     `resume`: opens the index where that is still to be done, and gives the positions in the feed to go on from; raises
-    IndexUnavailable while it cannot.
+    IndexUnavailable while it cannot. `timekeeper`: keeps the clock; None where the clock was given.
     """
 
     settings: Settings
@@ -42,4 +43,5 @@ class Parts:
     index_ready: asyncio.Event
     metrics: Metrics
     clock: Clock
+    timekeeper: Timekeeper | None
     ids: IdFactory

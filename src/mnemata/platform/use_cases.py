@@ -86,6 +86,7 @@ def wire(parts: Parts, core: Core, handlers: Mapping[JobKind, Handler], queue: J
             per_minute=parts.settings.http.rate_limit_per_minute,
             metrics=metrics,
         ),
+        clock=clock,
     )
 
 

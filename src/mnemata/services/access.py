@@ -127,7 +127,8 @@ class Access:
         """The key, at most a few seconds old: another process may have revoked it."""
         now = self._clock.now()
         known = self._known.get(key_id)
-        if known is not None and now - known[0] < _CACHED_FOR:
+        # Not from the future either: a clock that was set back would keep a revoked key for as long.
+        if known is not None and timedelta(0) <= now - known[0] < _CACHED_FOR:
             return known[1]
         async with self._database.platform() as transaction:
             found = await transaction.access.key(key_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mnemata.domain.clock import Clock
 from mnemata.services.access import Access
 from mnemata.services.cache_admin import CacheAdmin
 from mnemata.services.cached_recall import CachedRecall
@@ -20,6 +21,8 @@ from mnemata.services.status import StatusService
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
+    """`clock`: the one that all of them go by."""
+
     remember: Remember
     revise: Revise
     read: Read
@@ -31,3 +34,4 @@ class Services:
     jobs: Jobs
     cache: CacheAdmin
     rates: RateLimit
+    clock: Clock

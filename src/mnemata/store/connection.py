@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from mnemata.domain.errors import MnemataError
-from mnemata.store.errors import Limits, full, translated
+from mnemata.store.errors import Limits, full, outcome_unknown, translated, was_refused
 from mnemata.store.statements import Statement, statements
 
 Row: TypeAlias = Sequence[Any]
@@ -21,6 +21,8 @@ Connection: TypeAlias = "psycopg.AsyncConnection[TupleRow]"
 
 CHANNEL = "mnemata_changes"
 _SQL = statements("transaction")
+_COMMITTED = "COMMIT"
+_WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE")
 
 
 class Session:
@@ -39,6 +41,7 @@ class Session:
         self._begun = False
         self._failed = False
         self._announced = False
+        self._wrote = False
 
     async def begun(self) -> Connection:
         """The connection, in the transaction: for what speaks to it itself."""
@@ -60,7 +63,7 @@ class Session:
         with translated(self._limits, identities):
             try:
                 cursor = await self._send(statement, parameters, plan_again=plan_again)
-                return [] if cursor.description is None else await cursor.fetchall()
+                found = [] if cursor.description is None else await cursor.fetchall()
             except psycopg.errors.ReadOnlySqlTransaction as error:
                 self._failed = True
                 # A server that is no standby refuses writes while its disk is full: the embedded one, and hosted ones.
@@ -70,6 +73,8 @@ class Session:
             except BaseException:
                 self._failed = True
                 raise
+        self._wrote = self._wrote or (cursor.statusmessage or "").startswith(_WRITES)
+        return found
 
     async def row(
         self, statement: Statement | sql.Composed, parameters: Parameters | None = None
@@ -83,19 +88,31 @@ class Session:
         self._announced = True
 
     async def commit(self) -> None:
-        """Commit. A transaction in which a statement failed cannot: saying that it did would lose writes silently."""
+        """Commit. A transaction in which a statement failed cannot: saying that it did would lose writes silently.
+
+        Raises OutcomeUnknown where something was written and the server did not come to say what became of it.
+        """
         if not self._begun:
             return
         if self._failed:
             raise MnemataError
-        with translated(self._limits):
-            async with self._together():
-                done = await self._connection.execute(_SQL["commit"].text)
-                if self._announced:
-                    # A transaction of its own: NOTIFY holds a server-wide lock while it commits, and a commit that
-                    # waits for the disk under that lock would make all writers wait in line. Polls cover a crash between.
-                    await self._connection.execute(_SQL["notify"].text, {"channel": CHANNEL})
-        if done.statusmessage != "COMMIT":
+        done: psycopg.AsyncCursor[TupleRow] | None = None
+        try:
+            with translated(self._limits):
+                async with self._together():
+                    done = await self._connection.execute(_SQL["commit"].text)
+                    if self._announced:
+                        # A transaction of its own: NOTIFY holds a server-wide lock while it commits, and a commit that
+                        # waits for the disk under that lock would make all writers wait in line. Polls cover a crash between.
+                        await self._connection.execute(_SQL["notify"].text, {"channel": CHANNEL})
+        except MnemataError as error:
+            if done is not None and done.statusmessage == _COMMITTED:
+                # Only the notification was lost.
+                return
+            if (self._wrote or self._announced) and not was_refused(error.__cause__):
+                raise outcome_unknown() from error
+            raise
+        if done.statusmessage != _COMMITTED:
             raise MnemataError
 
     async def roll_back(self) -> None:

@@ -16,6 +16,7 @@ from mnemata.domain.errors import (
     AlreadyExists,
     DeadlineExceeded,
     MnemataError,
+    OutcomeUnknown,
     PoolExhausted,
     StorageFull,
     StoreUnavailable,
@@ -104,6 +105,19 @@ def full() -> StorageFull:
 
 def unavailable(reason: str) -> StoreUnavailable:
     return StoreUnavailable(what="The store", reason=reason, retry_after_s=RETRY_AFTER_S)
+
+
+def outcome_unknown() -> OutcomeUnknown:
+    return OutcomeUnknown(what="The store", reason="the connection broke", retry_after_s=RETRY_AFTER_S)
+
+
+def was_refused(error: BaseException | None) -> bool:
+    """Whether the server itself said that it did not commit. One that was being ended may have, and have no time to say so."""
+    return (
+        isinstance(error, psycopg.Error)
+        and error.sqlstate is not None
+        and not error.sqlstate.startswith(("08", "57P"))
+    )
 
 
 def is_full(error: psycopg.Error) -> bool:

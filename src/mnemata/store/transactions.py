@@ -31,6 +31,7 @@ from mnemata.store.statements import Statement, statements
 _BOOKS = statements("bookkeeping")
 _RETENTION = statements("retention")
 _SESSIONS = statements("sessions")
+_TRANSACTION = statements("transaction")
 _CONTENTS = filled(statements("memories")["get_many"], {"columns": rows.memory_columns("m")})
 _FIRST_ID = "00000000-0000-0000-0000-000000000000"
 
@@ -88,6 +89,11 @@ class PlatformTransaction:
         self.access = Access(session)
         self.leases = Leases(session)
         self.jobs = JobBook(session)
+
+    async def time(self) -> datetime:
+        """What time it is by the server's clock."""
+        (row,) = await self.session.rows(_TRANSACTION["time"])
+        return row[0]
 
     async def documents(
         self, ids: Sequence[MemoryId], *, known: Known = _nothing

@@ -10,6 +10,7 @@ from psycopg import sql
 from mnemata.domain.errors import (
     DeadlineExceeded,
     MnemataError,
+    OutcomeUnknown,
     PoolExhausted,
     StorageFull,
     StoreUnavailable,
@@ -293,5 +294,6 @@ async def test_server_restarted_under_load_is_missed_for_a_moment_and_then_works
     async with database.tenant(Scope(tenant=DEFAULT_TENANT)) as transaction:
         kept = await transaction.memories.get_many(acknowledged)
     await database.close()
-    assert {type(error) for error in errors} == {StoreUnavailable}
+    # What was about to be committed at that moment may have been.
+    assert {type(error) for error in errors} <= {StoreUnavailable, OutcomeUnknown}
     assert list(kept) == acknowledged

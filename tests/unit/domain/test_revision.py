@@ -93,6 +93,14 @@ def test_saying_the_same_again_makes_no_version() -> None:
     assert revision.next_version(before, revision.draft_of(before), now=LATER) is None
 
 
+def test_no_version_begins_before_the_one_that_it_follows() -> None:
+    before = replace(memory(), updated_at=LATER)
+    earlier = LATER - timedelta(minutes=7)
+    after = revision.next_version(before, MemoryDraft(content="second"), now=earlier)
+    gone = revision.forgotten(before, now=earlier)
+    assert after.updated_at == gone.updated_at == gone.deleted_at == LATER
+
+
 def test_a_forgotten_memory_comes_back_with_its_next_version() -> None:
     before = memory()
     gone = revision.forgotten(before, now=LATER)

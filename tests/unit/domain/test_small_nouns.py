@@ -1,4 +1,5 @@
 import inspect
+import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from mnemata.domain import errors
 from mnemata.domain.access import ApiKey, Tenant
 from mnemata.domain.attributes import sortable_number, sortable_time
 from mnemata.domain.change import START, Position
-from mnemata.domain.clock import ManualClock, SystemClock
+from mnemata.domain.clock import ManualClock, SteadyClock, SystemClock
 from mnemata.domain.errors import Forbidden, Kind, MnemataError
 from mnemata.domain.ids import SequentialIds, TenantId, Uuid7Factory
 from mnemata.domain.query import Words
@@ -109,6 +110,15 @@ def test_clocks_tell_utc_and_a_manual_one_stands() -> None:
     assert clock.now() == clock.now()
     clock.set(datetime(2027, 1, 1, tzinfo=UTC))
     assert clock.now().year == 2027
+
+
+def test_steady_clock_goes_on_from_what_it_was_set_to() -> None:
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    clock = SteadyClock(began)
+    assert began <= clock.now() <= clock.now() < began + timedelta(hours=1)
+    behind = clock.set(began + timedelta(days=1), since=time.monotonic())
+    assert timedelta(hours=23) < behind <= timedelta(days=1)
+    assert clock.now() >= began + timedelta(days=1)
 
 
 def test_sortable_text_keeps_the_order_of_numbers_and_times() -> None:

@@ -21,19 +21,16 @@ from mnemata.api.rest.middleware.telemetry import Telemetry
 from mnemata.api.rest.options import HttpOptions
 from mnemata.api.rest.reference.page import reference_page
 from mnemata.api.rest.rendering import dumps
-from mnemata.domain.clock import Clock, SystemClock
 from mnemata.observability.metrics import Metrics
 from mnemata.services.catalogue import Services
 
 
-def create_app(
-    services: Services, *, options: HttpOptions, metrics: Metrics, clock: Clock | None = None
-) -> FastAPI:
+def create_app(services: Services, *, options: HttpOptions, metrics: Metrics) -> FastAPI:
     """The app, ready to be served or called in process. It opens nothing and closes nothing.
 
     `app.state.door` is what its routes share; `app.state.door.lifecycle.phase` says what becomes of new requests.
     """
-    door = Door(services=services, options=options, metrics=metrics, clock=clock or SystemClock())
+    door = Door(services=services, options=options, metrics=metrics, clock=services.clock)
     app = bare_app()
     app.state.door = door
     # The last one added is the outermost: it sees every answer, those of the others too.

@@ -13,7 +13,6 @@ from mnemata.api.rest.door import Door, Phase, door_of
 from mnemata.api.rest.options import HttpOptions
 from mnemata.api.rest.rendering import json_response
 from mnemata.api.rest.routes.health import live, read_metrics
-from mnemata.domain.clock import Clock, SystemClock
 from mnemata.observability.metrics import Metrics
 from mnemata.services.catalogue import Services
 
@@ -24,14 +23,13 @@ def create_health_app(
     options: HttpOptions,
     metrics: Metrics,
     alive: Callable[[], bool],
-    clock: Clock | None = None,
 ) -> FastAPI:
     """The app, ready to be served. `alive`: whether the others take this process for one that works.
 
     `/metrics` asks for a key where keys are required.
     """
     app = FastAPI(title="Mnemata worker", openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.door = Door(services=services, options=options, metrics=metrics, clock=clock or SystemClock())
+    app.state.door = Door(services=services, options=options, metrics=metrics, clock=services.clock)
     handlers.install(app)
 
     async def ready(request: Request) -> Response:

@@ -27,7 +27,9 @@ WITH due AS MATERIALIZED (
 ),
 ended AS (
     UPDATE memories AS m
-    SET deleted_at = %(now)s, updated_at = %(now)s, version = m.version + 1
+    SET
+        deleted_at = greatest(%(now)s, m.updated_at), updated_at = greatest(%(now)s, m.updated_at),
+        version = m.version + 1
     FROM due
     WHERE m.id = due.id
     RETURNING

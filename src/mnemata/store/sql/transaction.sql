@@ -48,3 +48,7 @@ SET TIME ZONE 'UTC'
 -- name: ping
 -- Answers.
 SELECT 1
+
+-- name: time
+-- Says what time it is, at this moment and not when the transaction began.
+SELECT clock_timestamp()
