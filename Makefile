@@ -8,10 +8,11 @@ UV_VERSION := 0.13.9
 DATA ?= $(MNEMATA_EVAL_DATA)
 CYCLES ?= 300
 PORT ?= 8080
+MEMORIES ?= .cache/memories
 
 needs_data = test -n "$(DATA)" || { echo 'Name the folder of the data: make $(1) DATA=folder' >&2; exit 2; }
 
-.PHONY: help run fleet test check fmt bench eval soak lock install install-dev
+.PHONY: help run fleet test check fmt bench load scale report eval soak lock install install-dev
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -67,6 +68,17 @@ test: $(VENV)/.installed-dev ## every check and every test, with coverage
 bench: $(VENV)/.installed-bench ## measure speed beside others: make bench DATA=folder
 	@$(call needs_data,bench)
 	@$(BIN)/python -m benchmarks.speed --data "$(DATA)"
+
+load: $(VENV)/.installed-dev ## more and more clients at once, until more bring no more: make load DATA=folder
+	@$(call needs_data,load)
+	@$(BIN)/python -m benchmarks.load --data "$(DATA)"
+
+scale: $(VENV)/.installed-dev ## a million memories, kept in a folder between calls: make scale DATA=folder MEMORIES=folder
+	@$(call needs_data,scale)
+	@$(BIN)/python -m benchmarks.scale --data "$(DATA)" --folder "$(MEMORIES)"
+
+report: $(VENV)/.installed-dev ## write docs/performance-report.md from what the benches left
+	@$(BIN)/python -m benchmarks.report
 
 eval: $(VENV)/.installed-dev ## measure relevance: make eval DATA=folder
 	@$(call needs_data,eval)

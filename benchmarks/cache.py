@@ -20,6 +20,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.figures import RESULTS, machine, write
 from mnemata import settings as settings_module
 from mnemata.api.rest.app import create_app
 from mnemata.api.rest.options import HttpOptions
@@ -149,12 +150,11 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--requests", type=int, default=2_000)
     parser.add_argument("--write-every", type=int, default=500, help="requests between two writes; 0: none")
+    parser.add_argument("--json", type=Path, default=RESULTS / "cache.json", help="where they are written")
     given = parser.parse_args()
-    print(
-        json.dumps(
-            asyncio.run(measure(given.memories, given.queries, given.requests, given.write_every)), indent=2
-        )
-    )
+    figures = asyncio.run(measure(given.memories, given.queries, given.requests, given.write_every))
+    print(json.dumps(figures, indent=2))
+    write(given.json, {"machine": machine(), **figures})
 
 
 if __name__ == "__main__":

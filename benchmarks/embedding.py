@@ -1,6 +1,6 @@
 """How much of the bare model's speed is left behind the Batcher, and how long a single query takes.
 
-    python benchmarks/embedding.py --data EVAL_FOLDER --json embedding.json
+    python -m benchmarks.embedding --data EVAL_FOLDER
 
 Bare: tokenise, run ONNX Runtime, pool; over all texts sorted by length at once, which pads least. Batcher: concurrent
 writers, each of which waits for its answer before it sends more. Both run in turn, several rounds, on the same
@@ -15,7 +15,6 @@ import asyncio
 import gzip
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from benchmarks.figures import RESULTS, machine, write
 from mnemata.embedding.batcher import Batcher
 from mnemata.embedding.files import checked_content
 from mnemata.embedding.minilm_graph import integer_model
@@ -215,7 +215,9 @@ def show(report: dict[str, Any]) -> None:
 def arguments_of() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=os.environ.get("MNEMATA_EVAL_DATA"))
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument(
+        "--json", type=Path, default=RESULTS / "embedding.json", help="write the figures here"
+    )
     parser.add_argument("--texts", type=int, default=1_024)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--writers", type=int, default=8)
@@ -233,15 +235,14 @@ def main() -> int:
         "texts": len(texts),
         "threads": arguments.threads,
         "cores": os.cpu_count(),
-        "machine": platform.machine(),
+        "machine": machine(),
         "compared": compare(texts, arguments),
         "single_query": single_queries(texts),
         "query_beside_documents": queries_beside_documents(texts, arguments),
         "token_budgets": token_budgets(texts[:256], arguments.threads),
     }
     show(report)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write(arguments.json, report)
     return 0 if report["compared"]["ratio"] >= GOAL else 1
 
 

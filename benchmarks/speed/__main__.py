@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable
@@ -26,6 +24,7 @@ os.environ.setdefault("LANCEDB_LOG", "error")
 
 from rich.console import Console
 
+from benchmarks.figures import RESULTS, TRIALS, machine, write
 from benchmarks.speed import door, report, startup
 from benchmarks.speed.compare import compare
 from benchmarks.speed.corpus import Corpus, dialogues, synthetic
@@ -36,7 +35,6 @@ from mnemata.embedding.onnx import MINILM, OnnxEmbedder
 from mnemata.observability.logging import configure
 
 CACHE = Path(__file__).parents[2] / ".cache" / "speed"
-RESULTS = Path(__file__).parents[1] / "results"
 WIDTH = 170
 """Columns of the tables in a file or a log."""
 
@@ -101,8 +99,7 @@ def main() -> None:
     figures["summary"] = [asdict(row) for row in rows]
     if rows:
         report.show(console, figures, rows)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    write(options.json, figures)
     console.print(f"\nwritten to {options.json}")
 
 
@@ -122,9 +119,7 @@ def _measured(corpus: Corpus, sizes: Sizes, told: Told, *, parts: list[str]) -> 
         "corpus": corpus.name,
         "sizes": asdict(sizes),
         "machine": {
-            "cores": os.cpu_count(),
-            "processor": platform.machine(),
-            "python": platform.python_version(),
+            **machine(),
             "load_before": round(before, 1),
             "load_after": round(os.getloadavg()[0], 1),
         },
@@ -191,9 +186,12 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--parts", default="process,http", help="process, http or both, with a comma between")
     parser.add_argument(
-        "--json", type=Path, default=RESULTS / "speed.json", help="where the figures are written"
+        "--json",
+        type=Path,
+        help="where the figures are written; benchmarks/results, but for a quick run",
     )
     options = parser.parse_args()
+    options.json = options.json or (TRIALS if options.quick else RESULTS) / "speed.json"
     options.data = _folder(parser, options.data, needed=not options.quick)
     return options
 

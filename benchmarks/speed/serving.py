@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,10 @@ _PATIENCE_S = 300.0
 class Client:
     """One kept-alive connection; blocking. Sends what is encoded already, so that encoding is not timed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience_s: float = _PATIENCE_S, key: str | None = None) -> None:
         place = urlsplit(url)
-        self._connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=_PATIENCE_S)
+        self._headers = {"Content-Type": "application/json"} | credentials(key)
+        self._connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=patience_s)
 
     def post(self, path: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         return self._answer("POST", path, body)
@@ -49,7 +50,7 @@ class Client:
         self._connection.close()
 
     def _answer(self, method: str, path: str, body: bytes | None) -> tuple[int, Mapping[str, str], bytes]:
-        self._connection.request(method, path, body, {"Content-Type": "application/json"})
+        self._connection.request(method, path, body, self._headers)
         response = self._connection.getresponse()
         return response.status, response.headers, response.read()
 
@@ -64,10 +65,17 @@ class Footprint:
 
 
 class Server:
-    """`mnemata serve` on a data folder; its log lies beside the folder."""
+    """`mnemata serve` on a data folder; its log lies beside the folder.
 
-    def __init__(self, data_dir: Path) -> None:
+    `settings`: by their names in the environment, beyond the defaults; `arguments`: of `serve`.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, settings: Mapping[str, str] | None = None, arguments: Sequence[str] = ()
+    ) -> None:
         self._data_dir = data_dir
+        self._settings = settings or {}
+        self._arguments = arguments
         self._log = data_dir.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
@@ -81,9 +89,10 @@ class Server:
         started = time.perf_counter()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mnemata", "serve", "--port", "0"],
+                [sys.executable, "-m", "mnemata", "serve", "--port", "0", *self._arguments],
                 env={
                     **_environment(),
+                    **self._settings,
                     "MNEMATA_DATA_DIR": str(self._data_dir),
                     "MNEMATA_LOG__LEVEL": "warning",
                 },
@@ -109,8 +118,8 @@ class Server:
             process.kill()
             process.wait()
 
-    def client(self) -> Client:
-        return Client(self.url)
+    def client(self, *, patience_s: float = _PATIENCE_S) -> Client:
+        return Client(self.url, patience_s=patience_s)
 
     def status(self) -> dict[str, Any]:
         """What `GET /v1/status` tells an operator."""
@@ -151,6 +160,11 @@ class Server:
         if self._process is None:
             raise SystemExit("the platform does not run")
         return self._process
+
+
+def credentials(key: str | None) -> dict[str, str]:
+    """The header that an API key is sent in."""
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 
 def _share(process: psutil.Process) -> int:
