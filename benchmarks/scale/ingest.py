@@ -19,7 +19,8 @@ from mnemata.embedding.onnx import MINILM
 
 BATCH = 500
 IN_FLIGHT = 4
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 2.0
+"""Each look counts what is stored."""
 FOUND_WITHIN_S = 900.0
 NOT_NOW = {429, 503}
 PATIENCE_S = 120.0

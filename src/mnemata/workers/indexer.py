@@ -7,7 +7,6 @@ is set aside and never stops the rest.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,8 +32,8 @@ _TRANSIENT = frozenset({Kind.UNAVAILABLE, Kind.TIMEOUT})
 _BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 
 
-_LONG_STEP_S = 0.4
-_SHORT_STEP_S = 0.15
+_LONG_EMBEDDING_S = 0.4
+_SHORT_EMBEDDING_S = 0.15
 _SMALLEST_BATCH = 32
 
 
@@ -74,6 +73,7 @@ class Indexer:
         self._options = options
         self._failures = 0
         self._batch = options.batch_size
+        self._embedding_s = vectors.embedding_s
         self.caught_up = caught_up
         """Set once the index has reached the head of the feed; before that, answers come from the store."""
         self.turn = asyncio.Lock()
@@ -100,7 +100,6 @@ class Indexer:
 
     async def step(self) -> bool:
         """Apply the next batch of the feed to the live index; False where there was nothing to apply."""
-        started = time.perf_counter()
         size = self._batch
         async with self.turn:
             changes = await self._read(self._barrier.position, limit=size)
@@ -108,7 +107,7 @@ class Indexer:
                 await self.apply(self._index, changes)
                 await self._publish(changes)
                 self._barrier.advance(changes[-1].position)
-        await self.settle(len(changes), size, took_s=time.perf_counter() - started)
+        await self.settle(len(changes), size)
         if len(changes) < size:
             self.caught_up.set()
         return bool(changes)
@@ -134,11 +133,13 @@ class Indexer:
         """How many changes the next batch may have."""
         return self._batch
 
-    async def settle(self, applied: int, limit: int, *, took_s: float) -> None:
+    async def settle(self, applied: int, limit: int) -> None:
         """After a batch: bring new vectors into the store, and choose the size of the next batch."""
         await self._vectors.keep()
+        embedding_s = self._vectors.embedding_s - self._embedding_s
+        self._embedding_s = self._vectors.embedding_s
         if applied >= limit:
-            self._fit(took_s)
+            self._fit(embedding_s)
 
     async def fill(self, index: SearchIndex, ids: Sequence[MemoryId], *, position: Position) -> None:
         """Put memories as they are now into an index that is being built beside the live one."""
@@ -165,14 +166,17 @@ class Indexer:
         async with self._database.platform() as transaction:
             return await transaction.feed.read(after, limit=limit)
 
-    def _fit(self, step_s: float) -> None:
+    def _fit(self, embedding_s: float) -> None:
         """Make the next batch smaller where texts must be embedded, larger where their vectors are there.
 
         Those who wait are released a batch at a time: a long batch would let a single write wait for a thousand others.
+        Only the model's time counts, which grows with every text. The rest of a step costs nearly the same for few changes
+        as for many (a transaction, a refresh of the cluster): smaller batches would make more such steps, and where each is
+        slow already, the index would fall behind for good.
         """
-        if step_s > _LONG_STEP_S:
+        if embedding_s > _LONG_EMBEDDING_S:
             self._batch = max(self._batch // 2, _SMALLEST_BATCH)
-        elif step_s < _SHORT_STEP_S:
+        elif embedding_s < _SHORT_EMBEDDING_S:
             self._batch = min(self._batch * 2, self._options.batch_size)
 
     async def _apply_together(

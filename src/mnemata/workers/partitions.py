@@ -7,7 +7,6 @@ takes no document of an earlier ticket, and that positions in it only move forwa
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from mnemata.cache.publisher import Publisher
@@ -85,7 +84,6 @@ class PartitionFollower:
 
     async def step(self) -> bool:
         """Apply the next batch of what is leased; False where there was nothing to apply."""
-        started = time.perf_counter()
         async with self._indexer.turn:
             await self._take_over(self._leased())
             if not self._positions:
@@ -95,7 +93,7 @@ class PartitionFollower:
             if changes:
                 await self._indexer.apply(self._index, changes, partitioned=True)
             await self._announce(changes, at_head=len(changes) < limit)
-        await self._indexer.settle(len(changes), limit, took_s=time.perf_counter() - started)
+        await self._indexer.settle(len(changes), limit)
         return bool(changes)
 
     def _leased(self) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from mnemata.domain.errors import MnemataError
@@ -39,6 +40,8 @@ class VectorSource:
         self.space = space
         self.wanting = False
         """Whether the model failed since the last backfill: some memories wait for their vectors."""
+        self.embedding_s = 0.0
+        """Seconds that the model has taken so far."""
 
     async def of(self, memories: Iterable[Memory], *, embed: Sequence[Memory]) -> dict[MemoryId, Vector]:
         """The vectors of `memories` that can be had now; those of `embed` are made where they are missing.
@@ -90,6 +93,7 @@ class VectorSource:
         return found
 
     async def _embed(self, batcher: Batcher, missing: dict[VectorKey, Memory]) -> dict[VectorKey, Vector]:
+        started = time.perf_counter()
         try:
             rows = await batcher.embed_documents([memory.embedded_text for memory in missing.values()])
         except MnemataError as error:
@@ -97,6 +101,8 @@ class VectorSource:
             self._health.failed(error)
             log.warning("embedding_failed", texts=len(missing), code=error.code)
             return {}
+        finally:
+            self.embedding_s += time.perf_counter() - started
         self._health.worked()
         made = dict(zip(missing, rows, strict=True))
         self._unkept.update(made)

@@ -1,5 +1,6 @@
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from mnemata.domain.scope import Role, Scope
 from mnemata.domain.vector import Space
 from mnemata.embedding.hashing import HashingEmbedder
 from mnemata.platform import Platform
+from mnemata.services.outcome import WaitFor
 from mnemata.settings import Settings
 
 
@@ -45,6 +47,14 @@ class Moody:
     def _mind(self) -> None:
         if self.refuses:
             raise EmbedderUnavailable(what="The embedding model", reason="it is in a mood", retry_after_s=1)
+
+
+class Slow(HashingEmbedder):
+    """A real embedder that takes its time for each text."""
+
+    def embed_documents(self, texts: list[str]) -> np.ndarray:
+        time.sleep(0.02 * len(texts))
+        return super().embed_documents(texts)
 
 
 @pytest.fixture
@@ -91,6 +101,51 @@ async def test_without_the_model_writes_succeed_and_words_find_and_the_vector_fo
         return await search(moody_platform, scope, "walrus fog", Mode.VECTOR) == ["a walrus in the fog"]
 
     await until(by_meaning)
+
+
+SIXTY_FOUR = {"batch_size": 64}
+
+
+async def store_two_hundred(platform: Platform, scope: Scope) -> None:
+    drafts = [MemoryDraft(content=f"walrus number {number}") for number in range(200)]
+    await platform.services.remember.many(scope, drafts, wait_for=WaitFor.NONE)
+
+    async def all_are_found() -> bool:
+        return (await platform.services.status.report(scope))["index"]["documents"] == 200
+
+    await until(all_are_found)
+
+
+async def test_batches_of_the_feed_shrink_where_the_model_is_slow(settings: Settings, scope: Scope) -> None:
+    chosen = settings.model_copy(update={"index": settings.index.model_copy(update=SIXTY_FOUR)})
+    platform = await Platform.open(chosen, embedder=Slow())
+    try:
+        await store_two_hundred(platform, scope)
+
+        assert platform.indexer.batch < 64
+    finally:
+        await platform.close()
+
+
+async def test_batches_of_the_feed_do_not_shrink_where_the_index_is_slow(
+    settings: Settings, scope: Scope
+) -> None:
+    chosen = settings.model_copy(update={"index": settings.index.model_copy(update=SIXTY_FOUR)})
+    platform = await Platform.open(chosen, embedder=HashingEmbedder())
+    apply = platform.index.apply
+
+    async def apply_slowly(*given: object, **named: object) -> None:
+        await asyncio.sleep(0.5)
+        await apply(*given, **named)
+
+    platform.index.apply = apply_slowly
+    try:
+        await store_two_hundred(platform, scope)
+
+        # Each step would cost the same with half as many changes, and there would be twice as many.
+        assert platform.indexer.batch == 64
+    finally:
+        await platform.close()
 
 
 async def test_a_poisonous_change_is_set_aside_and_the_rest_goes_on(
