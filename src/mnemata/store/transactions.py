@@ -55,7 +55,7 @@ class IndexPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreStatistics:
-    """`bytes` of the database on disk; the counts are the planner's estimates, zero before the first ANALYZE."""
+    """`bytes` of the database on disk. Tenants are counted; the other counts are estimates, a second or more old."""
 
     server_version: str
     bytes: int
@@ -177,7 +177,7 @@ class PlatformTransaction:
     async def statistics(self) -> StoreStatistics:
         """What is stored, and how much room it takes."""
         (row,) = await self.session.rows(_BOOKS["statistics"])
-        return StoreStatistics(server_version=row[0], bytes=row[1], **row[2])
+        return StoreStatistics(server_version=row[0], bytes=row[1], tenants=row[3], **row[2])
 
     async def _neighbours(self, ids: Sequence[MemoryId]) -> list[Row]:
         """For each that is there: its id and version, those of the one before it, and those of the one behind it."""

@@ -1,8 +1,9 @@
-"""Real PostgreSQL servers, the oldest and the newest that we work with, and a fresh database for each test."""
+"""Real PostgreSQL servers, from the oldest to the newest that we work with, and a fresh database for each test."""
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 
 import psycopg
 import pytest
+from deploy.servers import artifacts
 
 from mnemata.domain.clock import ManualClock
 from mnemata.domain.ids import SequentialIds, TenantId
@@ -28,6 +30,8 @@ from mnemata.store.embedded import EmbeddedPostgres
 from mnemata.store.migrate import migrate
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+ENDS = (18, 15)
+EVERY = (18, 17, 16, 15)
 _TEMPLATE = "store_template"
 _NUMBERS = count()
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -38,10 +42,11 @@ class Server(Protocol):
     def stop(self) -> None: ...
 
 
-class DebianServer:
-    """PostgreSQL 15 from Debian's package, on a folder; as root, run by the user that the package made."""
+class PlainServer:
+    """PostgreSQL from a folder of programs, on a folder of data; as root, run by the user that Debian's package made."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
         self._folder = folder
         self._run: dict[str, Any] = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
         if not (folder / "data").exists():
@@ -58,7 +63,7 @@ class DebianServer:
         self._call("pg_ctl", "-w", "-s", "-m", "immediate", "stop")
 
     def _call(self, program: str, *arguments: str) -> None:
-        command = [str(DEBIAN_15 / program), "-D", str(self._folder / "data"), *arguments]
+        command = [str(self._programs / program), "-D", str(self._folder / "data"), *arguments]
         subprocess.run(
             command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **self._run
         )
@@ -69,12 +74,24 @@ def start_server(version: int, folder: Path) -> Server:
         return EmbeddedPostgres.start(folder, metrics=Metrics())
     if not DEBIAN_15.exists():
         pytest.skip("PostgreSQL 15 is not installed: run deploy/servers/install.sh as root")
-    return DebianServer(folder)
+    return PlainServer(DEBIAN_15 if version == 15 else programs_of(version), folder)
 
 
-@pytest.fixture(scope="session", params=[18, 15], ids=["pg18", "pg15"])
-def version(request: pytest.FixtureRequest) -> int:
-    return request.param
+def programs_of(version: int) -> Path:
+    """Those of a version between Debian's and the embedded one."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        pytest.skip(f"PostgreSQL {version} is had for Linux on x86-64 only")
+    try:
+        return artifacts.postgresql(version) / "bin"
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"PostgreSQL {version} cannot be had here: {error}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test on a server is one on the oldest and on the newest version; one of a statement, on every version."""
+    if "version" in metafunc.fixturenames:
+        every = metafunc.definition.get_closest_marker("every_postgres")
+        metafunc.parametrize("version", EVERY if every else ENDS, ids="pg{}".format, scope="session")
 
 
 @pytest.fixture(scope="session")

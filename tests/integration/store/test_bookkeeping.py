@@ -18,6 +18,8 @@ from mnemata.store.access import StoredKey
 from mnemata.store.poison import PoisonChange
 from mnemata.store.transactions import IndexPosition
 
+pytestmark = pytest.mark.every_postgres
+
 
 @pytest.fixture
 def tomorrow(clock):
@@ -225,6 +227,20 @@ async def test_api_key_twice_or_for_nobody_is_refused(database, clock):
             await transaction.access.add_key(replace(key, id="k2", tenant=TenantId("nobody")))
     assert twice.value.facts == {"what": "API key", "identity": "k1"}
     assert nobody.value.facts == {"tenant": "nobody"}
+
+
+async def test_what_is_stored_is_told_before_any_table_was_analysed(database, scope, other_scope, make):
+    async with database.tenant(scope) as transaction:
+        await transaction.memories.insert([make() for _ in range(50)], operation=Operation.CREATED)
+    async with asyncio.timeout(60):
+        while True:
+            # The server gathers what was written within a second or so.
+            async with database.platform() as transaction:
+                statistics = await transaction.statistics()
+            if statistics.memories == statistics.versions == statistics.changes == 50:
+                break
+            await asyncio.sleep(0.05)
+    assert (statistics.embeddings, statistics.tenants) == (0, 2)
 
 
 async def test_statistics_tell_the_server_and_what_is_stored(database, scope, make, version):

@@ -11,6 +11,8 @@ from mnemata.domain.change import START, Position
 from mnemata.domain.memory import Operation
 from mnemata.store.feed import Lag
 
+pytestmark = pytest.mark.every_postgres
+
 
 async def read(database, after=START, limit=100):
     async with database.platform() as transaction:

@@ -21,6 +21,8 @@ from mnemata.domain.filter import (
 )
 from mnemata.domain.memory import Operation
 
+pytestmark = pytest.mark.every_postgres
+
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 NEXT = datetime(2026, 3, 2, tzinfo=UTC)
 TEXTS = ("a", "A", "ab", "\x00", "\ud800", "", "%")

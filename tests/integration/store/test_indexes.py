@@ -28,6 +28,8 @@ from mnemata.store.listing import After, SortKey
 from mnemata.store.migrate import migrate
 from mnemata.store.rows import tag_hash, term_hash
 
+pytestmark = pytest.mark.every_postgres
+
 ROWS = 100_000
 BIG = {"memories", "versions", "changes", "embeddings"}
 SPACE = Space(name="s", dimensions=4)

@@ -15,6 +15,19 @@ from mnemata.domain.query import Words
 TABLES = ["memories", "own_memories", "versions", "changes", "embeddings", "tenants", "idempotency_keys"]
 
 
+def test_everything_that_a_tenant_may_read_is_tried_here_and_nothing_runs_with_more_rights(url):
+    """A table or a function of a later migration is seen by the tests below, or not by tenants."""
+    readable = """
+        SELECT relname FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'm', 'p', 'f')
+          AND has_table_privilege('mnemata_tenant', oid, 'SELECT')
+    """
+    elevated = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
+    with psycopg.connect(url) as connection:
+        assert {row[0] for row in connection.execute(readable)} == set(TABLES)
+        assert connection.execute(elevated).fetchall() == []
+
+
 @pytest.fixture
 async def theirs(database, other_scope, make, space):
     memory = make("their secret", tenant=other_scope.tenant, external_id="x", session_id="s", tags=("t",))

@@ -3,9 +3,12 @@ from __future__ import annotations
 import asyncio
 
 import psycopg
+import pytest
 
 from mnemata.domain.change import START, Position
 from mnemata.store.leases import REACHED_CHANNEL, Reached, read
+
+pytestmark = pytest.mark.every_postgres
 
 NAMES = [f"index/{number:02}" for number in range(4)]
 

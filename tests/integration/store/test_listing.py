@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import random
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,6 +10,8 @@ import pytest
 from mnemata.domain.filter import EVERYTHING, AnyOf, Field
 from mnemata.domain.memory import Operation
 from mnemata.store.listing import SortKey, after_of
+
+pytestmark = pytest.mark.every_postgres
 
 WORK = AnyOf(field=Field(name="tags"), values=("work",))
 
@@ -54,6 +58,72 @@ async def test_pages_hold_while_others_write_between_them(database, scope, make,
     async with database.tenant(scope) as transaction:
         second = await transaction.memories.page(EVERYTHING, after=after, limit=10, now=clock.now())
     assert first + second == list(reversed(memories))
+
+
+@pytest.mark.parametrize(
+    ("sort", "descending"),
+    [
+        (SortKey.CREATED_AT, True),
+        (SortKey.UPDATED_AT, False),
+        (SortKey.OCCURRED_AT, True),
+        (SortKey.IMPORTANCE, False),
+    ],
+)
+async def test_what_nobody_touches_is_listed_once_and_in_order_while_others_write_without_a_pause(
+    database, scope, make, clock, sort, descending
+):
+    now = clock.now()
+    still = [
+        make(f"still {n}", importance=(n % 5) / 4, occurred_at=now - timedelta(days=n % 4) if n % 2 else None)
+        for n in range(40)
+    ]
+    moved = [make(f"moved {n}") for n in range(20)]
+    await store(database, scope, [*still, *moved])
+    done, written = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def write(seed):
+        chance, mine = random.Random(seed), moved[seed::2]
+        # So many that they are among what is listed, and no more: else the list could grow as fast as it is read.
+        new = [make("new", importance=chance.random()) for _ in range(20)]
+        while not done.is_set():
+            place = chance.randrange(len(mine))
+            mine[place] = replace(
+                mine[place],
+                version=mine[place].version + 1,
+                importance=chance.random(),
+                occurred_at=now - timedelta(hours=chance.randrange(96)),
+                updated_at=now - timedelta(seconds=chance.randrange(86_400)),
+                deleted_at=now if chance.random() < 0.3 else None,
+            )
+            async with database.tenant(scope) as transaction:
+                await transaction.memories.insert(new[:1], operation=Operation.CREATED)
+                await transaction.memories.replace([mine[place]], operation=Operation.UPDATED)
+            del new[:1]
+            written.release()
+
+    async def listed():
+        seen, after = [], None
+        while True:
+            for _ in range(3):
+                await written.acquire()
+            async with database.tenant(scope) as transaction:
+                page = await transaction.memories.page(
+                    EVERYTHING, sort=sort, descending=descending, after=after, limit=7, now=now
+                )
+            if not page:
+                return seen
+            seen += page
+            after = after_of(page[-1], sort)
+
+    writers = [asyncio.create_task(write(seed)) for seed in (0, 1)]
+    seen = await listed()
+    done.set()
+    await asyncio.gather(*writers)
+    untouched = {memory.id for memory in still}
+    expected = sorted(still, key=lambda memory: (after_of(memory, sort).value, memory.id), reverse=descending)
+    assert [memory for memory in seen if memory.id in untouched] == expected
+    places = [(after_of(memory, sort).value, memory.id) for memory in seen]
+    assert places == sorted(places, reverse=descending)
 
 
 async def test_default_reads_see_no_forgotten_superseded_or_expired_memory(database, scope, make, clock):

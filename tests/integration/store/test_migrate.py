@@ -16,6 +16,8 @@ from mnemata.store import migrate as migration
 from mnemata.store.database import Database
 from mnemata.store.migrate import current, migrate, newest, pending, revisions
 
+pytestmark = pytest.mark.every_postgres
+
 SQUAWK = Path(sys.executable).with_name("squawk")
 FILES = sorted((Path(migration.__file__).parent / "migrations" / "versions").glob("*.sql"))
 
@@ -43,6 +45,98 @@ async def test_every_earlier_schema_goes_forward_with_what_it_holds(
     async with database.tenant(scope) as transaction:
         assert await transaction.memories.page(EVERYTHING, limit=10, now=clock.now()) == [memory]
     await database.close()
+
+
+# A row of every table, as any version of the schema that has the table takes it.
+ROWS = {
+    "tenants": "INSERT INTO tenants (id) VALUES ('acme')",
+    "memories": """
+        INSERT INTO memories (
+            id, version, importance, created_at, updated_at, occurred_at, expires_at, sequence, tenant, kind, user_id,
+            session_id, role, external_id, tags, metadata, attributes, term_hashes, content_hash, embedding_key, content
+        ) VALUES (
+            '00000000-0000-7000-8000-000000000001', 2, 0.5, now(), now(), now(), now() + interval '1 day', 3, 'acme',
+            'semantic', 'ana', 's1', 'Ana', 'e1', '{a,b}', '{"n": 1}', '{}', '{}', sha256('x'), sha256('y'), 'a memory'
+        )
+    """,
+    "versions": """
+        INSERT INTO versions (
+            memory_id, version, recorded_at, importance, created_at, operation, tenant, kind, tags, metadata, attributes,
+            content_hash, embedding_key, content
+        )
+        SELECT id, n, now(), 0.5, now(), 'created', tenant, kind, tags, metadata, attributes, content_hash, embedding_key,
+            'version ' || n
+        FROM memories, generate_series(1, 2) AS n
+    """,
+    "changes": """
+        INSERT INTO changes (memory_id, recorded_at, version, operation, tenant)
+        SELECT memory_id, recorded_at, version, operation, tenant FROM versions
+    """,
+    "embeddings": """
+        INSERT INTO embeddings (dimensions, tenant, space, key, vector)
+        VALUES (1, 'acme', 'test/1', sha256('y'), '\\x0000803f')
+    """,
+    "api_keys": """
+        INSERT INTO api_keys (id, tenant, role, label, secret_hash, created_at)
+        VALUES ('k1', 'acme', 'reader', 'a key', sha256('secret'), now())
+    """,
+    "idempotency_keys": """
+        INSERT INTO idempotency_keys (tenant, key, fingerprint, outcome, expires_at)
+        VALUES ('acme', 'i1', 'f', 'o', now())
+    """,
+    "index_positions": "INSERT INTO index_positions VALUES ('local', 'epoch', '7', 8, now())",
+    "poison_changes": """
+        INSERT INTO poison_changes (
+            memory_id, version, xid, seq, recorded_at, first_seen, last_seen, tenant, operation, code
+        )
+        SELECT memory_id, version, xid, seq, now(), now(), now(), tenant, operation, 'some_code'
+        FROM changes WHERE version = 2
+    """,
+    "leases": "INSERT INTO leases VALUES ('index:0', 'worker 1', 4, now())",
+    "index_reached": "INSERT INTO index_reached VALUES ('cluster', 3, 'epoch', 4, '7', 8, true)",
+    "procrastinate_jobs": "INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('jobs', 'rebuild')",
+    "job_reports": """
+        INSERT INTO job_reports (job_id, tenant, done, total, created_at, updated_at)
+        SELECT id, 'acme', 5, 9, now(), now() FROM procrastinate_jobs
+    """,
+}
+
+
+def test_every_table_of_ours_has_a_row_that_migrations_are_tried_with(url):
+    with psycopg.connect(url) as connection:
+        there = set(tables(connection))
+    apart = {"schema_revision", "feed_epoch"}
+    assert {name for name in there - apart if not name.startswith("procrastinate_")} <= ROWS.keys() <= there
+
+
+@pytest.mark.parametrize("earlier", revisions()[:-1])
+def test_going_forward_leaves_every_row_of_every_table_as_it_was(empty_url, earlier):
+    migrate(empty_url, to=earlier)
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        there = tables(connection)
+        for table, statement in ROWS.items():
+            if table in there:
+                connection.execute(statement)
+        before = {table: rows_of(connection, table) for table in there}
+    assert migrate(empty_url) == newest()
+    with psycopg.connect(empty_url) as connection:
+        for table in before.keys() - {"schema_revision"}:
+            after = rows_of(connection, table)
+            assert len(after) == len(before[table]) > 0, table
+            # A later version may have more columns.
+            assert all(new | old == new for old, new in zip(before[table], after, strict=True)), table
+
+
+def tables(connection: psycopg.Connection) -> list[str]:
+    query = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+    return [row[0] for row in connection.execute(query)]
+
+
+def rows_of(connection: psycopg.Connection, table: str) -> list[dict]:
+    query = sql.SQL("SELECT to_jsonb(t) FROM {} AS t ORDER BY to_jsonb(t)::text").format(
+        sql.Identifier(table)
+    )
+    return [row[0] for row in connection.execute(query)]
 
 
 def test_processes_that_start_together_migrate_once(empty_url):

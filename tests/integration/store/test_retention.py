@@ -4,9 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import pytest
 
 from mnemata.domain.change import START
 from mnemata.domain.memory import Operation
+
+pytestmark = pytest.mark.every_postgres
 
 
 async def operations(database):

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from mnemata.store import schema
+
+pytestmark = pytest.mark.every_postgres
 
 
 def test_schema_file_equals_the_migrations(url, version):

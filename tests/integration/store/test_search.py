@@ -11,6 +11,8 @@ from mnemata.domain.memory import Operation
 from mnemata.domain.query import Words
 from mnemata.domain.vector import Space
 
+pytestmark = pytest.mark.every_postgres
+
 CONTENTS = {
     "paris": "Ana walked through Paris with her dog",
     "dogs": "Dogs like walking; a dog likes a dog",

@@ -11,6 +11,8 @@ from mnemata.domain.memory import Operation
 from mnemata.domain.query import NO_NEIGHBOURS, Neighbours
 from mnemata.domain.scope import Scope
 
+pytestmark = pytest.mark.every_postgres
+
 
 @pytest.fixture
 def now(clock):

@@ -4,9 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import pytest
 
 from mnemata.domain.memory import Operation
 from mnemata.domain.vector import Space
+
+pytestmark = pytest.mark.every_postgres
 
 ELSE = Space(name="else/4", dimensions=4)
 

@@ -13,6 +13,8 @@ from mnemata.domain.memory import Operation
 from mnemata.domain.rules import FIRST_MOMENT, LAST_MOMENT, MAX_SEQUENCE
 from mnemata.domain.scope import Scope
 
+pytestmark = pytest.mark.every_postgres
+
 
 async def test_stored_memory_is_read_back_exactly(database, scope, make):
     memory = make(

@@ -57,11 +57,13 @@ ON CONFLICT (name) DO UPDATE SET
 SELECT name, epoch, xid::text::bigint, seq, updated_at FROM index_positions ORDER BY name
 
 -- name: statistics
--- Tells what is stored, by the planner's estimates: exact counts would read everything.
+-- Tells what is stored: tenants by count, the rest by estimates, because counting would read everything. An estimate is
+-- what was counted last or what was written since the server started, whichever is more.
 SELECT
     current_setting('server_version'),
     pg_database_size(current_database()),
-    (SELECT jsonb_object_agg(relname, greatest(reltuples, 0)::bigint)
+    (SELECT jsonb_object_agg(relname, greatest(reltuples::bigint, pg_stat_get_live_tuples(oid), 0))
      FROM pg_class WHERE oid = ANY(ARRAY[
-         'memories'::regclass, 'versions'::regclass, 'changes'::regclass, 'embeddings'::regclass, 'tenants'::regclass
-     ]))
+         'memories'::regclass, 'versions'::regclass, 'changes'::regclass, 'embeddings'::regclass
+     ])),
+    (SELECT count(*) FROM tenants)
