@@ -25,6 +25,7 @@ from mnemata.index.local.checksums import verify
 from mnemata.index.local.engine import LocalIndex
 from mnemata.index.local.lexical import LexicalLeg
 from mnemata.index.local.main_segment import MainStore
+from mnemata.index.local.manifest import sealed
 from mnemata.index.local.options import LocalOptions
 from mnemata.index.local.words import analysed_words
 from mnemata.index.protocol import PENDING, Embedded, IndexQuery, Upsert
@@ -103,6 +104,9 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "manifest gone": lambda root: newest(root, "g*/manifest.json").unlink(),
     "manifest is no JSON": lambda root: truncate(newest(root, "g*/manifest.json")),
     "manifest of another format": lambda root: rewrite(newest(root, "g*/manifest.json"), format=999),
+    "digit of the manifest's position changed": lambda root: alter(
+        newest(root, "g*/manifest.json"), b'"position": "1-5"', b'"position": "1-7"'
+    ),
     "pointer leads nowhere": lambda root: (root / "CURRENT").write_text("../../etc"),
     "pointer is no text": lambda root: (root / "CURRENT").write_bytes(b"\xff\xfe\x00"),
     "partition older than the manifest": lambda root: rewrite(
@@ -111,8 +115,13 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 }
 
 
+def alter(path: Path, old: bytes, new: bytes) -> None:
+    assert old in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(old, new))
+
+
 def rewrite(path: Path, **values: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    path.write_bytes(sealed(json.loads(path.read_bytes())["body"] | values))
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

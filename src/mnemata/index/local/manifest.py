@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Manifest:
             "position": str(self.position),
             "tenants": {tenant: _written(record) for tenant, record in self.tenants.items()},
         }
-        write_durably(folder / _NAME, json.dumps(written).encode())
+        write_durably(folder / _NAME, sealed(written))
 
 
 def read_manifest(folder: Path, identity: Identity) -> Manifest:
@@ -84,10 +85,15 @@ def written_manifest(folder: Path) -> Manifest | None:
 def written_epoch(folder: Path) -> str | None:
     """The epoch that the folder's manifest names; None where it is missing or unreadable."""
     try:
-        epoch = json.loads((folder / _NAME).read_bytes())["epoch"]
+        epoch = _unsealed((folder / _NAME).read_bytes())["epoch"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return epoch if isinstance(epoch, str) else None
+
+
+def sealed(body: dict[str, Any]) -> bytes:
+    """The file of a manifest with this body: a digit of a position that a disk turned into another must not be believed."""
+    return json.dumps({"crc32": _checksum(body), "body": body}).encode()
 
 
 def parse_position(text: str) -> Position:
@@ -97,7 +103,7 @@ def parse_position(text: str) -> Position:
 
 
 def _read_file(folder: Path) -> Manifest:
-    read = json.loads((folder / _NAME).read_bytes())
+    read = _unsealed((folder / _NAME).read_bytes())
     if read["format"] != FORMAT:
         raise ValueError(_ANOTHER)
     identity = Identity(
@@ -107,6 +113,20 @@ def _read_file(folder: Path) -> Manifest:
     )
     tenants = {TenantId(tenant): _read(record) for tenant, record in read["tenants"].items()}
     return Manifest(identity=identity, position=parse_position(read["position"]), tenants=tenants)
+
+
+def _unsealed(data: bytes) -> dict[str, Any]:
+    """Raises ValueError, KeyError or TypeError where it is no manifest, or not as it was written."""
+    whole = json.loads(data)
+    if "crc32" not in whole:
+        raise ValueError(_ANOTHER)
+    if whole["crc32"] != _checksum(whole["body"]):
+        raise ValueError("the manifest's checksum is wrong")
+    return whole["body"]
+
+
+def _checksum(body: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(body, sort_keys=True).encode())
 
 
 def _written(record: TenantRecord) -> list[str | int]:
