@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from deploy.servers.search_node import SearchNode, SearchNodeOptions, free_ports
+from deploy.servers.ports import free_ports
+from deploy.servers.search_node import SearchNode, SearchNodeOptions
 
 from benchmarks.speed.serving import Server
 
@@ -46,7 +47,6 @@ class Measured:
         """The seconds that the platform took to be ready; the search node was there before."""
         if self._node is not None:
             self._node.start()
-            self._node.wait()
         return self.server.start()
 
     def stop(self) -> None:
