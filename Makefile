@@ -10,6 +10,11 @@ CYCLES ?= 300
 PORT ?= 8080
 MEMORIES ?= .cache/memories
 
+# Behind a proxy with a certificate of its own, the machine's list knows it, uv's own does not.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+export UV_SYSTEM_CERTS ?= true
+endif
+
 needs_data = test -n "$(DATA)" || { echo 'Name the folder of the data: make $(1) DATA=folder' >&2; exit 2; }
 
 .PHONY: help run fleet test check fmt bench load scale report eval soak lock install install-dev
