@@ -17,6 +17,8 @@ from mnemata.domain.vector import Metric
 
 PREFIX = "MNEMATA_"
 NESTED = "__"
+CACHE_OFF = "off"
+"""The `cache.url` of a platform without a cache."""
 
 
 def default_data_dir() -> Path:
@@ -324,6 +326,15 @@ class ClientSettings(Section):
     )
 
 
+_SCHEMES = {
+    ("database", "url"): ("postgresql://", "postgres://"),
+    ("database", "direct_url"): ("postgresql://", "postgres://"),
+    ("cache", "url"): ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://"),
+    ("client", "url"): ("http://", "https://"),
+}
+"""How each URL must begin; those of a search cluster are looked at where they are taken apart."""
+
+
 def _expanded(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str | Path) else value
 
@@ -388,6 +399,7 @@ def load(
             reason=f"The setting '{name}' is wrong: {first['msg']}",
             remedy="See `mnemata settings` for what it takes",
         ) from error
+    _refuse_other_urls(settings)
     if settings.search.kind != "local" and not settings.search.url:
         raise ConfigurationError(
             reason=f"Searching in {settings.search.kind} needs to know where it is",
@@ -399,6 +411,19 @@ def load(
             remedy="Set MNEMATA_AUTH__REQUIRED=true, or listen on 127.0.0.1",
         )
     return settings
+
+
+def _refuse_other_urls(settings: Settings) -> None:
+    """Raise ConfigurationError for a URL of another kind than its setting takes; it may hold a password and is not shown."""
+    for (section, name), schemes in _SCHEMES.items():
+        given = getattr(getattr(settings, section), name)
+        url = given.get_secret_value() if isinstance(given, SecretStr) else given
+        off = section == "cache" and url == CACHE_OFF
+        if url is not None and not off and not url.startswith(schemes):
+            raise ConfigurationError(
+                reason=f"The setting '{section}.{name}' is no URL that begins with {' or '.join(schemes)}",
+                remedy=f"Look at {environment_name((section, name))}",
+            )
 
 
 def sources(
@@ -483,7 +508,7 @@ def _refuse_unknown(tree: Mapping[str, Any]) -> None:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
                 hint = (
-                    f"Did you mean '{near[0]}' ({environment_name(tuple(near[0].split('.')))})"
+                    f"Did you mean '{near[0]}' ({environment_name(tuple(near[0].split('.')))})?"
                     if near
                     else "See `mnemata settings`"
                 )

@@ -69,6 +69,13 @@ class CacheClient:
         """Whether the last calls were answered."""
         return self._connection is not None and not self._breaker.open
 
+    @property
+    def state(self) -> str:
+        """'ok', or what is the matter, for people."""
+        if self._connection is None:
+            return "not connected yet"
+        return "does not answer: searches go on without it" if self._breaker.open else "ok"
+
     async def open(self) -> None:
         """Load the driver, in a thread: it takes as long to load as a small server to start. Raises ConfigurationError."""
         self._driver = await asyncio.to_thread(import_module, "mnemata.cache.driver")

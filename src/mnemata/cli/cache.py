@@ -65,9 +65,18 @@ def _print(console: Console, report: dict[str, Any]) -> None:
             f"{row['hit_ratio']:.1%}",
             people.size(row["bytes_read"]),
             people.size(row["bytes_written"]),
-            people.duration(row["saved_ms"] / 1_000),
+            f"{row['saved_ms']:,.0f} ms",
         )
     console.print(table)
     for name, value in report["server"].items():
-        shown = people.size(value) if name in {"used_memory", "maxmemory"} else value
-        console.print(f"  {name:24}{shown}", markup=False)
+        console.print(f"  {name:24}{_shown(name, value)}", markup=False)
+
+
+def _shown(name: str, value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int() if name in {"used_memory", "maxmemory"}:
+            return people.size(value)
+        case _:
+            return str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -19,6 +20,9 @@ from mnemata.domain.errors import MnemataError
 
 if TYPE_CHECKING:
     from mnemata.settings import Settings
+
+FOLDER = "data folder"
+"""The check without which the folder's process, store and index cannot be asked."""
 
 _LITTLE_ROOM = 1_000_000_000
 _NO_ROOM = 200_000_000
@@ -73,7 +77,7 @@ def folder_check(data_dir: Path) -> Check:
             f"{existing} cannot be written", "Change its rights, or choose another with MNEMATA_DATA_DIR"
         )
     state = "" if existing == data_dir else " (made at the first start)"
-    return Check(name="data folder", says=f"{data_dir}{state}")
+    return Check(name=FOLDER, says=f"{data_dir}{state}")
 
 
 def room_check(data_dir: Path) -> Check:
@@ -97,17 +101,19 @@ def keys_check(settings: Settings) -> Check:
 
 
 def model_check(settings: Settings) -> Check:
-    """Whether the model can be loaded; its checksum is compared on the way."""
+    """Whether the model can be loaded, its checksum compared on the way, and makes a vector of the right length."""
     from mnemata.embedding.registry import build
 
     chosen = settings.embedding
     try:
         embedder = build(chosen.model, model_path=chosen.model_path, threads=chosen.threads)
+        if embedder is None:
+            return Check(name="model", says="none: memories are found by their words only")
+        with contextlib.closing(embedder):
+            made = embedder.embed_queries(["Is anything wrong?"])
     except MnemataError as error:
         return failed("model", error)
-    if embedder is None:
-        return Check(name="model", says="none: memories are found by their words only")
-    return Check(name="model", says=f"{chosen.model}, {embedder.space.dimensions} dimensions, checksum right")
+    return Check(name="model", says=f"{chosen.model}, {made.shape[1]} dimensions, checksum right")
 
 
 def process_check(settings: Settings) -> Check:
@@ -152,4 +158,4 @@ def _nearest_existing(path: Path) -> Path:
 
 
 def _folder_failure(says: str, remedy: str) -> Check:
-    return Check(name="data folder", state=State.FAIL, says=says, remedy=remedy, exit=ExitCode.INVALID)
+    return Check(name=FOLDER, state=State.FAIL, says=says, remedy=remedy, exit=ExitCode.INVALID)

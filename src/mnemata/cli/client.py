@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from mnemata.cli.exits import ServerProblem, kind_of_status
-from mnemata.domain.errors import DeadlineExceeded, Kind, Unavailable
+from mnemata.cli.exits import ServerAway, ServerProblem, kind_of_status
+from mnemata.domain.errors import DeadlineExceeded, Kind
 
 Params = Mapping[str, str | int | bool | None]
 _STANDARD = frozenset({"type", "title", "status", "detail", "instance", "code"})
@@ -42,7 +42,7 @@ class Client:
     ) -> tuple[Any, bool]:
         """The answer to a POST, and whether searches find already what it stored. Errors as `request`."""
         answer = await self._send("POST", path, params=_present(params), body=body, headers=headers)
-        return answer.json(), answer.headers.get("mnemata-indexed") != "false"
+        return self._json_of(answer), answer.headers.get("mnemata-indexed") != "false"
 
     async def delete(
         self, path: str, *, params: Params | None = None, headers: Mapping[str, str] | None = None
@@ -61,13 +61,13 @@ class Client:
     ) -> Any:
         """The answer's JSON, None where it has no body. `patient`: wait for it however long it takes.
 
-        Raises ServerProblem for an answer that is an error, Unavailable and DeadlineExceeded where none came.
+        Raises ServerProblem for an answer that is an error, ServerAway and DeadlineExceeded where none came.
         """
         timeout = httpx.Timeout(self._http.timeout.connect, read=None) if patient else self._http.timeout
         answer = await self._send(
             method, path, params=_present(params), body=body, headers=headers, timeout=timeout
         )
-        return answer.json() if answer.content else None
+        return self._json_of(answer) if answer.content else None
 
     async def _send(self, method: str, path: str, **parts: Any) -> httpx.Response:
         body = parts.pop("body")
@@ -85,10 +85,16 @@ class Client:
             raise DeadlineExceeded(what=f"An answer of {self.where}", limit_s=limit) from error
         except (httpx.TransportError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
-            raise Unavailable(what=self.where, reason=reason.rstrip(".")) from error
+            raise ServerAway(what=self.where, reason=reason.rstrip(".")) from error
         if answer.is_success:
             return answer
         raise self._problem(answer)
+
+    def _json_of(self, answer: httpx.Response) -> Any:
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ServerAway(what=self.where, reason="what answers there is not Mnemata") from error
 
     def _problem(self, answer: httpx.Response) -> ServerProblem:
         try:

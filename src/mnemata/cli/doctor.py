@@ -35,21 +35,27 @@ async def doctor(call: Call) -> None:
 
 
 async def _all_checks(call: Call) -> AsyncIterator[Check]:
-    from mnemata.cli.checks import Check, State, failed, machine_checks, port_check, process_check
+    from mnemata.cli.checks import FOLDER, Check, State, failed, machine_checks, port_check, process_check
     from mnemata.cli.store_checks import server_checks, store_checks
+    from mnemata.observability import logging
 
     try:
         settings = call.settings
     except MnemataError as error:
         yield failed("settings", error)
         return
+    logging.configure(format=settings.log.format, level="error")
     yield Check(name="settings", says="every name is known, every value fits")
     if call.aloof:
         async for check in server_checks(call):
             yield check
         return
+    usable = True
     for check in machine_checks(settings):
         yield check
+        usable = usable and not (check.name == FOLDER and check.state is State.FAIL)
+    if not usable:
+        return
     process = process_check(settings)
     yield process
     if process.state is State.FAIL:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import assert_never
 
-from mnemata.domain.errors import Kind, MnemataError
+from mnemata.domain.errors import Kind, MnemataError, Unavailable
 
 
 class ExitCode(IntEnum):
@@ -32,6 +32,16 @@ class ServerProblem(MnemataError):
 
     def sentence(self) -> str:
         return self.detail
+
+
+class ServerAway(Unavailable):
+    """No answer came from the server that was asked, or one that is not Mnemata's. Facts: what, reason."""
+
+    def sentence(self) -> str:
+        return (
+            f"{self.facts['what']} does not answer: {self.facts['reason']}. "
+            "See that Mnemata runs there, and that --url or MNEMATA_CLIENT__URL names it."
+        )
 
 
 def exit_code(kind: Kind) -> ExitCode:

@@ -35,6 +35,7 @@ def _rows(settings: Settings, facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("store", f"PostgreSQL {store['server_version']}, {database}"),
         ("model", _model(embedding)),
         ("index", f"{settings.search.kind}, {_indexed(facts['index'])}"),
+        ("cache", _cache(settings, facts["parts"])),
         ("keys", _keys(settings)),
     ]
 
@@ -56,6 +57,12 @@ def _model(embedding: dict[str, Any]) -> str:
     if embedding["model"] == "none":
         return "none: memories are found by their words"
     return f"{embedding['model']}, {embedding['dimensions']} dimensions"
+
+
+def _cache(settings: Settings, parts: dict[str, str]) -> str:
+    if parts["cache"] == "off":
+        return "none"
+    return "Valkey, embedded" if settings.cache.url is None else "Redis or Valkey at its URL"
 
 
 def _keys(settings: Settings) -> str:

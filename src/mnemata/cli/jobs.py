@@ -26,6 +26,8 @@ async def list_jobs(
     async with connected(call) as client:
         page = await client.get("/v1/jobs", params={"limit": limit})
     call.output.answer(page, lambda console: _print_jobs(console, page["items"]))
+    if not page["items"]:
+        call.output.note("no jobs yet")
 
 
 async def show(call: Call, job_id: JobId) -> None:
@@ -50,6 +52,8 @@ _TITLES = ("ID", "KIND", "STATE", "DONE", "ASKED", "RESULT")
 
 
 def _print_jobs(console: Console, jobs: list[dict[str, Any]]) -> None:
+    if not jobs:
+        return
     columns = [people.Column(title=title) for title in _TITLES]
     people.print_table(console, columns, [_row(job) for job in jobs])
 

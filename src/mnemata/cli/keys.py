@@ -48,6 +48,8 @@ async def list_keys(call: Call) -> None:
     async with connected(call) as client:
         page = await client.get("/v1/keys")
     call.output.answer(page, lambda console: _print_keys(console, page["items"]))
+    if not page["items"]:
+        call.output.note("no keys yet; `mnemata keys create LABEL` makes one")
 
 
 async def revoke(
@@ -65,6 +67,8 @@ _TITLES = ("ID", "TENANT", "ROLE", "LABEL", "CREATED", "LAST USED", "REVOKED")
 
 
 def _print_keys(console: Console, keys: list[dict[str, Any]]) -> None:
+    if not keys:
+        return
     columns = [people.Column(title=title, width=16 if title == "ID" else None) for title in _TITLES]
     times = ("created_at", "last_used_at", "revoked_at")
     rows = [

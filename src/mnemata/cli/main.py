@@ -30,7 +30,7 @@ from mnemata.cli.call import ApiKey, AsJson, Call, Config, DataDir, Url, begin, 
 from mnemata.cli.exits import ExitCode, exit_code
 from mnemata.cli.importing.command import import_files
 from mnemata.cli.output import Output
-from mnemata.domain.errors import MnemataError
+from mnemata.domain.errors import Kind, MnemataError
 
 # Plain help: rich's costs more time than the whole rest of a short command.
 app = typer.Typer(
@@ -116,16 +116,24 @@ def everywhere(
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process with its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    output = Output(as_json="--json" in given)
     try:
-        app(args=given, prog_name="mnemata")
+        # What is wrong with the options, typer tells people by itself.
+        code = app(args=given, prog_name="mnemata", standalone_mode=not output.as_json)
     except MnemataError as error:
-        Output(as_json="--json" in given).error(error)
+        output.error(error)
         sys.exit(exit_code(error.kind))
+    except typer.TyperException as error:
+        output.problem("usage", Kind.INVALID, error.format_message())
+        sys.exit(ExitCode.INVALID)
     except BrokenPipeError:
         # The reader has gone (`| head`): nobody is left to tell.
         sys.stderr.close()
         sys.exit(ExitCode.INTERNAL)
-    sys.exit(ExitCode.OK)
+    except Exception as error:  # noqa: BLE001 (a door: whoever called must learn of it, programs too)
+        output.fault(error)
+        sys.exit(ExitCode.INTERNAL)
+    sys.exit(code if isinstance(code, int) else ExitCode.OK)
 
 
 __all__ = ["Call", "app", "run"]

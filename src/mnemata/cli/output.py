@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mnemata.domain.errors import MnemataError
+from mnemata.domain.errors import Kind, MnemataError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,11 +49,22 @@ class Output:
 
     def error(self, error: MnemataError) -> None:
         """What went wrong and the stable code: a sentence for people, an object for programs; on stderr."""
+        self.problem(error.code, error.kind, str(error))
+
+    def fault(self, error: Exception) -> None:
+        """An error that nobody foresaw: where it happened, and that it is no fault of the reader's."""
+        if not self.as_json:
+            traceback.print_exception(error)
+        cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        detail = f"This is a fault of Mnemata's ({cause}). Please report it with what stands here."
+        self.problem("internal", Kind.INTERNAL, detail)
+
+    def problem(self, code: str, kind: Kind, detail: str) -> None:
         if self.as_json:
-            problem = {"code": error.code, "kind": error.kind.value, "detail": str(error)}
+            problem = {"code": code, "kind": kind.value, "detail": detail}
             sys.stderr.write(json.dumps({"error": problem}, ensure_ascii=False) + "\n")
         else:
-            self.aside.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+            self.aside.print(f"error: {detail}", style="red", markup=False, soft_wrap=True)
 
     @property
     def shows_progress(self) -> bool:

@@ -45,8 +45,8 @@ def one_line(text: str) -> str:
 
 
 def amount(count: float, noun: str) -> str:
-    """`1 memory`, `2,960 memories`."""
-    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    """`1 memory`, `2,960 memories`, `3 keys`."""
+    plural = noun[:-1] + "ies" if noun.endswith("y") and noun[-2] not in "aeiou" else noun + "s"
     return f"{count:,.0f} {noun if count == 1 else plural}"
 
 

@@ -9,6 +9,7 @@ import typer
 
 from mnemata.cli.call import Call
 from mnemata.cli.options import Wait, json_object, moment, wait_for
+from mnemata.domain.errors import InvalidField
 
 
 async def add(
@@ -63,7 +64,7 @@ async def add(
     from mnemata.cli.connection import connected
 
     fields: dict[str, Any] = {
-        "content": sys.stdin.read() if text == "-" else text,
+        "content": _from_stdin() if text == "-" else text,
         "user_id": user,
         "agent_id": agent,
         "session_id": session,
@@ -85,3 +86,13 @@ async def add(
     call.output.answer(memory, lambda console: console.print(memory["id"]))
     stored = "stored" if memory["version"] == 1 else f"stored as version {memory['version']}"
     call.output.note(stored if findable or not wait else f"{stored}; searches find it in a moment")
+
+
+def _from_stdin() -> str:
+    """Everything that stdin holds. Raises InvalidField where that is not UTF-8, whatever the terminal's encoding."""
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidField(
+            field="stdin", reason=f"is not UTF-8 at byte {error.start}", remedy="Convert it, e.g. with iconv"
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,22 @@ from mnemata.cli.exits import ExitCode
 from mnemata.domain.errors import MnemataError
 
 if TYPE_CHECKING:
+    from mnemata.cli.client import Client
     from mnemata.settings import Settings
 
 
 # What a model says of itself that is no reason to worry: it was not needed yet, or none is wanted.
-_WELL = ("not asked yet", "none")
+_WELL = ("not asked yet", "none", "off")
+_OPENING = ("building", "not connected yet")
+_SETTLED_WITHIN_S = 10.0
+_LOOK_EVERY_S = 0.1
+
+
+_REMEDIES = {
+    "index": "It mends itself; wait, or see the log",
+    "embedding": "Memories are still found by their words; the log says why",
+    "cache": "Searches go on without it; see that Redis or Valkey runs and that MNEMATA_CACHE__URL names it",
+}
 
 
 async def server_checks(call: Call) -> AsyncGenerator[Check]:
@@ -48,10 +60,8 @@ async def store_checks(call: Call) -> AsyncGenerator[Check]:
 def _database_checks(settings: Settings) -> Iterator[Check]:
     """Whether PostgreSQL starts or answers, and whether its schema is this program's. Blocking."""
     from mnemata.cli.store_access import opened_store
-    from mnemata.observability import logging
     from mnemata.store import migrate
 
-    logging.configure(format=settings.log.format, level="error")
     try:
         with (
             tempfile.TemporaryDirectory(prefix="mnemata-doctor-") as folder,
@@ -96,12 +106,28 @@ async def _status_checks(call: Call) -> AsyncGenerator[Check]:
 
     try:
         async with connected(call) as client:
-            report = await client.get("/v1/status")
+            checks = list(status_checks(await _settled(client)))
     except MnemataError as error:
         yield failed("platform", error)
         return
-    for check in status_checks(report):
+    for check in checks:
         yield check
+
+
+async def _settled(client: Client) -> dict[str, Any]:
+    """The status report, once what is only being opened is open: nothing is wrong with that."""
+    deadline = time.monotonic() + _SETTLED_WITHIN_S
+    while True:
+        report = await client.get("/v1/status")
+        opening = {state for state in report["parts"].values() if state.startswith(_OPENING)}
+        if not opening or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(_LOOK_EVERY_S)
+    if "feed" in report and report["parts"].get("cache") not in {None, "off"}:
+        # Asked of the cache itself: the state of the part is that of its last call, a while ago.
+        about = (await client.get("/v1/admin/cache"))["server"]
+        report["parts"]["cache"] = "ok" if about["answers"] else f"does not answer ({about['reason']})"
+    return report
 
 
 def status_checks(report: dict[str, Any]) -> Iterator[Check]:
@@ -137,12 +163,7 @@ def _part_failure(name: str, state: str) -> Check:
     if name == "store":
         remedy = "Look at the server's log; is its disk full, is PostgreSQL running?"
         return Check(name=name, state=State.FAIL, says=state, remedy=remedy, exit=ExitCode.UNAVAILABLE)
-    remedy = (
-        "Memories are still found by their words; the log says why"
-        if name == "embedding"
-        else "It mends itself; wait, or see the log"
-    )
-    return Check(name=name, state=State.WARN, says=state, remedy=remedy)
+    return Check(name=name, state=State.WARN, says=state, remedy=_REMEDIES.get(name, "See the log"))
 
 
 def _feed_check(feed: dict[str, Any]) -> Check:

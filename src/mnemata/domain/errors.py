@@ -43,6 +43,10 @@ class MnemataError(Exception):
         return float(value) if isinstance(value, int | float) else None
 
 
+def _ended(remedy: str) -> str:
+    return remedy if remedy.endswith("?") else f"{remedy}."
+
+
 class InvalidField(MnemataError):
     """One field of the input is wrong. Facts: field, reason, remedy."""
 
@@ -56,7 +60,7 @@ class InvalidField(MnemataError):
         super().__init__(field=field, reason=reason, remedy=remedy)
 
     def sentence(self) -> str:
-        return f"{self.field}: {self.reason}. {self.remedy}."
+        return f"{self.field}: {self.reason}. {_ended(self.remedy)}"
 
 
 class InvalidFilter(InvalidField):
@@ -255,6 +259,18 @@ class OutcomeUnknown(Unavailable):
         )
 
 
+class StoreOutOfReach(StoreUnavailable):
+    """No connection to PostgreSQL can be made at all. Facts: what, reason."""
+
+    code = "store_out_of_reach"
+
+    def sentence(self) -> str:
+        return (
+            f"{self.facts['what']} cannot be reached: {self.facts['reason']}. "
+            "See that it runs, and that MNEMATA_DATABASE__URL names it and a user who may connect."
+        )
+
+
 class StorageFull(Unavailable):
     """No room on disk: nothing was stored, reads go on. Facts as Unavailable."""
 
@@ -336,7 +352,7 @@ class ConfigurationError(MnemataError):
     code = "configuration"
 
     def sentence(self) -> str:
-        return f"{self.facts['reason']}. {self.facts['remedy']}."
+        return f"{self.facts['reason']}. {_ended(str(self.facts['remedy']))}"
 
 
 class DataFolderLocked(MnemataError):

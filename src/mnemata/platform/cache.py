@@ -26,13 +26,12 @@ from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.platform.store import Store
 from mnemata.services.barrier import IndexBarrier
-from mnemata.settings import Settings
+from mnemata.settings import CACHE_OFF, Settings
 from mnemata.store.data_folder import DataFolder
 from mnemata.workers.tasks import Tasks
 
 log = get_logger("platform")
 
-OFF = "off"
 CLUSTER_BUCKETS = 8
 """Slots over which the tenants of a cluster are spread; each has a watermark, told of every batch."""
 
@@ -146,7 +145,7 @@ def _server(
     chosen = settings.cache.url
     if chosen is not None:
         url = chosen.get_secret_value()
-        return None, (None if url == OFF else url)
+        return None, (None if url == CACHE_OFF else url)
     if not embedded_available():
         log.info("no_embedded_cache_here")
         return None, None

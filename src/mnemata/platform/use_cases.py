@@ -153,6 +153,7 @@ def _status(parts: Parts) -> StatusService:
         parts.barrier,
         index_ready=parts.index_ready,
         health=parts.health,
+        cache=None if parts.cache is None else parts.cache.client,
         space=parts.space,
         model=parts.settings.embedding.model,
         clock=parts.clock,

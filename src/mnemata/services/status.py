@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from mnemata import __version__
+from mnemata.cache.client import CacheClient
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import IndexUnavailable, MnemataError
 from mnemata.domain.filter import EVERYTHING
@@ -31,6 +32,7 @@ class StatusService:
         *,
         index_ready: asyncio.Event,
         health: ModelHealth,
+        cache: CacheClient | None,
         space: Space,
         model: str,
         clock: Clock,
@@ -40,6 +42,7 @@ class StatusService:
         self._barrier = barrier
         self._index_ready = index_ready
         self._health = health
+        self._cache = cache
         self._space = space
         self._model = model
         self._clock = clock
@@ -51,7 +54,9 @@ class StatusService:
         """
         store = await self._store_state()
         index = "ok" if self._index_ready.is_set() else "building: searches are answered from the store"
-        return store == "ok", {"store": store, "index": index, "embedding": self._health.state}
+        cache = "off" if self._cache is None else self._cache.state
+        parts = {"store": store, "index": index, "embedding": self._health.state, "cache": cache}
+        return store == "ok", parts
 
     async def report(self, scope: Scope) -> Mapping[str, JsonValue]:
         """The tenant's counts and the state of each part; an operator also sees sizes, positions and what was set aside."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import errors, sql
 
-from mnemata.domain.errors import ConfigurationError
+from mnemata.domain.errors import ConfigurationError, StoreOutOfReach
 from mnemata.observability.logging import get_logger
-from mnemata.store.errors import Limits, translated
+from mnemata.store.errors import Limits, is_full, translated
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -81,13 +81,28 @@ def revisions() -> list[str]:
 
 @contextmanager
 def _connected(url: str) -> Generator[psycopg.Connection]:
-    with (
-        translated(_LIMITS),
-        psycopg.connect(
-            url, autocommit=True, connect_timeout=_CONNECT_S, application_name="mnemata-migrate"
-        ) as connection,
-    ):
+    with translated(_LIMITS), _reached(url) as connection:
         yield connection
+
+
+def _reached(url: str) -> psycopg.Connection:
+    """The first connection that a start makes: what is wrong with the URL shows here, and is told in the server's words."""
+    try:
+        return psycopg.connect(
+            url, autocommit=True, connect_timeout=_CONNECT_S, application_name="mnemata-migrate"
+        )
+    except psycopg.OperationalError as error:
+        if is_full(error):
+            raise
+        said = str(error).strip().splitlines() or ["no answer"]
+        reason = said[0].removeprefix("connection failed: ").rstrip(".")
+        raise StoreOutOfReach(what="PostgreSQL", reason=reason) from error
+    except psycopg.ProgrammingError as error:
+        # The driver would repeat parts of the URL, the password among them.
+        raise ConfigurationError(
+            reason="The URL of PostgreSQL cannot be read",
+            remedy="Look at MNEMATA_DATABASE__URL; signs in a password are written as %40 for @",
+        ) from error
 
 
 @contextmanager

@@ -64,15 +64,26 @@ def test_doctor_says_which_port_is_taken_and_what_to_do(command):
     [
         ("MNEMATA_HTTP__PORT", "eighty", "settings", 2),
         ("MNEMATA_DATABASE__URL", "postgresql://nobody@127.0.0.1:1/none", "postgresql", 7),
+        ("MNEMATA_DATABASE__URL", "postgresql://127.0.0.1/none?nonsense=1", "postgresql", 2),
         ("MNEMATA_DATA_DIR", "/dev/null/data", "data folder", 2),
+        ("MNEMATA_EMBEDDING__MODEL_PATH", "/dev/null", "model", 7),
     ],
 )
 def test_doctor_ends_with_the_code_of_what_failed(command, name, value, failing, code):
-    command.environment[name] = value
+    command.environment |= {name: value, "MNEMATA_EMBEDDING__MODEL": "all-MiniLM-L6-v2"}
 
     report = command.json("doctor", code=code)
 
     assert states(report)[failing] == "fail"
+
+
+def test_doctor_waits_for_what_is_only_being_opened_and_names_a_cache_that_is_not_there(command):
+    command("add", "something to open an index for")
+    command.environment["MNEMATA_CACHE__URL"] = "redis://127.0.0.1:1"
+
+    found = states(command.json("doctor"))
+
+    assert (found["index"], found["cache"]) == ("ok", "warn")
 
 
 def test_rebuilt_index_finds_what_the_old_one_found(shared_server):

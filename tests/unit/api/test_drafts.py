@@ -135,7 +135,7 @@ def test_a_draft_that_is_no_object_is_refused(value: Any) -> None:
 
 
 def test_a_misspelt_field_is_answered_with_the_nearest_one() -> None:
-    assert refused({"contnt": "x"}).facts["remedy"] == "Did you mean 'content'"
+    assert refused({"contnt": "x"}).facts["remedy"] == "Did you mean 'content'?"
 
 
 def test_every_wrong_field_is_listed() -> None:

@@ -94,3 +94,31 @@ def test_file_that_is_not_there_is_refused(tmp_path, name):
 
 def test_size_of_stdin_is_not_known():
     assert lines.total_bytes(["-"]) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "read_before", "reason"),
+    [
+        (b"no gzip at all", 0, "Not a gzipped file"),
+        (
+            gzip.compress(b'{"content": "one"}\n' * 50_000)[:-12],
+            50_000,
+            "ended before the end-of-stream marker",
+        ),
+        (gzip.compress(b'{"content": "one"}\n')[:-8] + b"\0" * 8, 1, "CRC check failed"),
+    ],
+)
+def test_file_that_cannot_be_read_to_its_end_is_refused_there_and_the_next_is_read(
+    tmp_path, content, read_before, reason
+):
+    broken, good = tmp_path / "broken.jsonl.gz", tmp_path / "good.jsonl"
+    broken.write_bytes(content)
+    good.write_text('{"content": "good"}\n')
+
+    (*whole, bad, last), _ = read(broken, good)
+
+    assert len(whole) <= read_before
+    assert isinstance(bad, Refused)
+    assert (bad.code, reason in bad.reason) == ("unreadable", True)
+    assert bad.place.line == len(whole) + 1
+    assert isinstance(last, Line)

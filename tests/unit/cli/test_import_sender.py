@@ -50,7 +50,7 @@ class Server:
         return {"index": place, "status": status, "memory": {}}
 
 
-async def send(server, memories, *, batch_size=10, in_flight=4):
+async def send(server, memories, *, batch_size=10, in_flight=4, note=lambda _: None):
     app = Starlette(routes=[Route("/v1/memories:batch", server.answer, methods=["POST"])])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as http:
         client = Client(http, where="The test's server", has_key=False)
@@ -61,6 +61,7 @@ async def send(server, memories, *, batch_size=10, in_flight=4):
             in_flight=in_flight,
             wait=True,
             progress=lambda _: None,
+            note=note,
         )
         try:
             for number, memory in enumerate(memories, start=1):
@@ -98,6 +99,15 @@ async def test_batch_is_sent_again_with_the_same_key_while_the_server_is_away():
 
     assert report.stored == 5
     assert len({key for key, _ in server.requests}) == 1
+
+
+async def test_who_waits_for_a_server_is_told_once_why():
+    notes = []
+
+    await send(Server(failures=[503] * 9), memories(30), note=notes.append)
+
+    assert len(notes) == 1
+    assert "Failed with 503" in notes[0]
 
 
 async def test_problem_that_will_not_pass_ends_the_import():

@@ -4,6 +4,7 @@ import pytest
 
 import mnemata
 from mnemata import settings as settings_module
+from mnemata.cli import main
 from mnemata.cli.main import run
 
 
@@ -88,11 +89,73 @@ def test_error_is_an_object_on_stderr_for_programs(mnemata_command):
     assert json.loads(err)["error"]["code"] == "invalid_field"
 
 
+@pytest.mark.parametrize(
+    "arguments", [("search", "--json"), ("--json", "serach", "x"), ("search", "x", "--limit", "no", "--json")]
+)
+def test_wrong_options_too_are_an_object_for_programs(mnemata_command, arguments):
+    code, out, err = mnemata_command(*arguments)
+
+    assert (code, out) == (2, "")
+    assert (json.loads(err)["error"]["code"], json.loads(err)["error"]["kind"]) == ("usage", "invalid")
+
+
+def test_error_that_nobody_foresaw_is_said_to_be_ours_with_where_it_happened(mnemata_command, monkeypatch):
+    def broken(**_):
+        raise LookupError("shelf")
+
+    monkeypatch.setattr(main, "app", broken)
+
+    code, out, err = mnemata_command("status")
+    _, _, err_of_json = mnemata_command("status", "--json")
+
+    assert (code, out) == (1, "")
+    assert "Traceback" in err
+    assert "a fault of Mnemata's (LookupError: shelf)" in err
+    assert json.loads(err_of_json)["error"]["code"] == "internal"
+
+
 def test_server_that_is_not_there_is_unavailable(mnemata_command):
     code, out, err = mnemata_command("--url", "http://127.0.0.1:1", "status")
 
     assert (code, out) == (7, "")
     assert "http://127.0.0.1:1" in err
+    assert "--url" in err
+
+
+def test_import_to_a_server_that_is_not_there_ends_at_once(mnemata_command, tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"content": "one"}\n')
+
+    code, out, err = mnemata_command("--url", "http://127.0.0.1:1", "import", str(file))
+
+    assert (code, out) == (7, "")
+    assert "does not answer" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("MNEMATA_DATABASE__URL", "127.0.0.1/hidden", "postgresql://"),
+        ("MNEMATA_DATABASE__DIRECT_URL", "mysql://hidden", "postgresql://"),
+        ("MNEMATA_CACHE__URL", "hidden:6379", "redis://"),
+        ("MNEMATA_CLIENT__URL", "127.0.0.1:8080", "http://"),
+    ],
+)
+def test_url_of_another_kind_is_refused_without_being_shown(mnemata_command, monkeypatch, name, value, says):
+    monkeypatch.setitem(settings_module.os.environ, name, value)
+
+    code, out, err = mnemata_command("settings")
+
+    assert (code, out) == (2, "")
+    assert name in err
+    assert says in err
+    assert "hidden" not in err
+
+
+def test_cache_may_be_switched_off(mnemata_command, monkeypatch):
+    monkeypatch.setitem(settings_module.os.environ, "MNEMATA_CACHE__URL", "off")
+
+    assert mnemata_command("settings")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -106,6 +169,8 @@ def test_server_that_is_not_there_is_unavailable(mnemata_command):
         ("add", "x", "--metadata", "[]"),
         ("import", "missing.jsonl"),
         ("import", "-", "--map", "colour=x"),
+        ("import", "-", "--errors", "/dev/null/refused.jsonl"),
+        ("--url", "localhost:8080", "status"),
     ],
 )
 def test_wrong_input_is_exit_code_two_before_anything_is_opened(mnemata_command, tmp_path, arguments):

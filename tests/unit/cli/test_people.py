@@ -78,6 +78,7 @@ def test_text_that_looks_like_markup_is_shown_as_it_is():
 @pytest.mark.parametrize(("count", "text"), [(0, "0 memories"), (1, "1 memory"), (2960, "2,960 memories")])
 def test_amount_agrees_with_its_noun(count, text):
     assert people.amount(count, "memory") == text
+    assert people.amount(3, "key") == "3 keys"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,11 @@ def test_store_that_does_not_answer_is_a_failure_with_its_exit_code():
 
 @pytest.mark.parametrize(
     ("part", "state"),
-    [("index", "building: searches are answered from the store"), ("embedding", "model_damaged: ...")],
+    [
+        ("index", "building: searches are answered from the store"),
+        ("embedding", "model_damaged: ..."),
+        ("cache", "does not answer (unreachable)"),
+    ],
 )
 def test_part_that_searches_can_do_without_is_a_warning_with_what_to_do(part, state):
     found = checks(parts={**WELL["parts"], part: state})

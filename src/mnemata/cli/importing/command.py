@@ -17,6 +17,7 @@ from mnemata.cli import people
 from mnemata.cli.call import Call
 from mnemata.cli.exits import ExitCode
 from mnemata.cli.progress import Bar, bar
+from mnemata.domain.errors import InvalidField
 
 if TYPE_CHECKING:
     from mnemata.cli.client import Client
@@ -83,8 +84,14 @@ async def import_files(
     from mnemata.cli.watching import until_findable
 
     names = files_of(files)
-    with_options(PLAIN, mapping or [])  # refused here, before anything is opened
+    # Refused here, before anything is opened or stored.
+    with_options(PLAIN, mapping or [])
+    if errors is not None:
+        _write(errors, [])
     async with connected(call) as client:
+        began = time.monotonic()
+        # The sender is patient with a server that goes away: one that never was there is said at once.
+        await client.get("/v1/status")
         with bar(call.output, "importing", "memories") as shown:
             report = await _send_all(
                 client,
@@ -94,9 +101,11 @@ async def import_files(
                 batch_size=batch_size,
                 in_flight=in_flight,
                 wait=wait,
+                note=call.output.note,
             )
         if wait and not report.findable:
             await until_findable(client, call.output)
+    report.seconds = time.monotonic() - began
     _tell(call, report, errors)
     if report.refused:
         raise typer.Exit(ExitCode.INVALID)
@@ -111,12 +120,13 @@ async def _send_all(
     batch_size: int,
     in_flight: int,
     wait: bool,
+    note: Callable[[str], None],
 ) -> Report:
     from mnemata.cli.importing import lines
     from mnemata.cli.importing.sender import Sender
     from mnemata.domain.ids import Uuid7Factory
 
-    began, total = time.monotonic(), lines.total_bytes(names)
+    total = lines.total_bytes(names)
     sender = Sender(
         client,
         ids=Uuid7Factory(),
@@ -124,13 +134,13 @@ async def _send_all(
         in_flight=in_flight,
         wait=wait,
         progress=lambda report: shown.at(report.bytes_read, total, counted=report.counted),
+        note=note,
     )
     try:
         await _feed(sender, lines.read(names), chosen)
         await sender.finish()
     finally:
         sender.stop()
-    sender.report.seconds = time.monotonic() - began
     return sender.report
 
 
@@ -167,7 +177,7 @@ def _field_map(first: Line, preset: PresetName, options: list[str], call: Call) 
 def _tell(call: Call, report: Report, errors: Path | None) -> None:
     refused = [item.as_json() for item in report.refused]
     if errors is not None:
-        errors.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in refused), "utf-8")
+        _write(errors, refused)
     summary: dict[str, Any] = {
         "stored": report.stored,
         "updated": report.updated,
@@ -182,6 +192,18 @@ def _tell(call: Call, report: Report, errors: Path | None) -> None:
         call.output.warn(f"{item.place} is not stored: {item.reason}")
     if len(refused) > _SHOWN_REFUSALS:
         call.output.warn(f"{len(refused) - _SHOWN_REFUSALS:,} more refused; --errors FILE keeps them all")
+
+
+def _write(errors: Path, refused: list[dict[str, Any]]) -> None:
+    """The refused lines into their file. Raises InvalidField where that cannot be written."""
+    try:
+        errors.write_text("".join(json.dumps(item, ensure_ascii=False) + "\n" for item in refused), "utf-8")
+    except OSError as error:
+        raise InvalidField(
+            field="--errors",
+            reason=f"{errors} cannot be written: {error.strerror}",
+            remedy="Name another file",
+        ) from error
 
 
 def _sentence(report: Report) -> str:

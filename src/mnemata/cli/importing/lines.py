@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,8 +57,17 @@ def total_bytes(files: Sequence[str]) -> int | None:
 
 
 def read(files: Sequence[str]) -> Iterator[tuple[Line | Refused, int]]:
-    """Every line that is not blank, in order, with how many bytes of the files were read to have it."""
+    """Every line that is not blank, in order, with how many bytes of the files were read to have it.
+
+    A file that cannot be read to its end is refused at the line where that showed; the next one follows.
+    """
     for name in files:
+        yield from _read_one(name)
+
+
+def _read_one(name: str) -> Iterator[tuple[Line | Refused, int]]:
+    number = 0
+    try:
         with _opened(name) as (text, position):
             before = 0
             for number, data in enumerate(_bounded_lines(text), start=1):
@@ -65,6 +75,14 @@ def read(files: Sequence[str]) -> Iterator[tuple[Line | Refused, int]]:
                     after = position()
                     yield _parsed(Place(file=name, line=number), data), after - before
                     before = after
+    except (OSError, EOFError, zlib.error) as error:
+        said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        yield (
+            Refused(
+                place=Place(file=name, line=number + 1), code="unreadable", reason=f"cannot be read: {said}"
+            ),
+            0,
+        )
 
 
 def _file_of(name: str) -> str:

@@ -65,12 +65,15 @@ class Sender:
         in_flight: int,
         wait: bool,
         progress: Callable[[Report], None],
+        note: Callable[[str], None],
     ) -> None:
         self._client = client
         self._ids = ids
         self._batch_size = batch_size
         self._wait = wait
         self._progress = progress
+        self._note = note
+        self._away = False
         self._free = asyncio.Semaphore(in_flight)
         self._running: set[asyncio.Task[None]] = set()
         self._under_way: set[str] = set()
@@ -186,11 +189,19 @@ class Sender:
             except MnemataError as error:
                 if error.kind not in _PASSING or time.monotonic() > deadline:
                     raise
+                self._tell_of(error)
                 await asyncio.sleep(max(pause, error.retry_after_s or 0.0))
                 pause = min(pause * 2, 10.0)
             else:
+                self._away = False
                 self.report.findable = findable
                 return answer
+
+    def _tell_of(self, error: MnemataError) -> None:
+        """Say once, not for each request that waits, why nothing moves."""
+        if not self._away:
+            self._note(f"{str(error).rstrip('.')}: trying for {_PATIENCE_S:.0f} s")
+        self._away = True
 
     def _count(self, place: Place, item: dict[str, Any]) -> None:
         match item["status"]:

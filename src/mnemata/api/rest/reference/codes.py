@@ -6,9 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mnemata.api.rest.errors import RestError, status_of
-from mnemata.domain.errors import ConfigurationError, CorruptBackup, DataFolderLocked, MnemataError
+from mnemata.domain.errors import (
+    ConfigurationError,
+    CorruptBackup,
+    DataFolderLocked,
+    MnemataError,
+    StoreOutOfReach,
+)
 
-_NOT_HERE = (ConfigurationError, CorruptBackup, DataFolderLocked)
+_NOT_HERE = (ConfigurationError, CorruptBackup, DataFolderLocked, StoreOutOfReach)
 """Errors of starting and restoring: no request can meet them."""
 
 

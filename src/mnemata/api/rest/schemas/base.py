@@ -116,7 +116,7 @@ def told(reason: str, remedy: str) -> PydanticCustomError:
 def _nearest(field: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(field.rpartition(".")[2], known, n=1, cutoff=0.6)
     if near:
-        return f"Did you mean '{near[0]}'"
+        return f"Did you mean '{near[0]}'?"
     return f"Leave it out; known are: {', '.join(known)}" if known else "Leave it out"
 
 
