@@ -43,6 +43,7 @@ FACTS = {
     "data_dir": "d",
     "pid": 9,
     "path": "p",
+    "name": "g7",
     "job_id": 17,
     "job": "rebuild",
 }
