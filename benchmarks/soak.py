@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import random
 import shutil
@@ -285,17 +286,21 @@ async def cycle(server: Server, ledger: Ledger, chance: random.Random, writers: 
         await asyncio.gather(*tasks, return_exceptions=False)
 
 
-def run(cycles: int, seed: int, writers: int, model: str, keep: bool) -> dict:
-    """Run the soak; a report with `losses` (empty when all is well)."""
+def run(*, cycles: int, minutes: float, seed: int, writers: int, model: str, keep: bool) -> dict:
+    """Run the soak, no cycle beginning after `minutes`; a report with `losses` (empty when all is well)."""
+    # Told to end: by an exception, so that the server ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    ends = time.monotonic() + 60 * minutes
     chance = random.Random(seed)
     folder = Path(tempfile.mkdtemp(prefix="mnemata-soak-"))
     folder.chmod(0o755)
     server = Server(folder / "data", model)
     ledger = Ledger()
-    looked_for = 0
+    looked_for = number = 0
     try:
         ledger.restarts_s.append(server.start())
-        for number in range(1, cycles + 1):
+        while number < cycles and time.monotonic() < ends:
+            number += 1
             asyncio.run(cycle(server, ledger, chance, writers))
             ledger.restarts_s.append(server.start())
             looked_for += asyncio.run(verify(server.url, ledger, chance, at_most=100))
@@ -309,8 +314,8 @@ def run(cycles: int, seed: int, writers: int, model: str, keep: bool) -> dict:
         server.stop()
     finally:
         server.kill()
-    if not keep and not ledger.losses:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not keep and not ledger.losses:
+            shutil.rmtree(folder, ignore_errors=True)
     return {
         "seed": seed,
         "cycles": number,
@@ -329,13 +334,21 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cycles", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no cycle after this time")
     parser.add_argument("--seed", type=int, default=0, help="0: a new one, printed with the report")
     parser.add_argument("--writers", type=int, default=6)
     parser.add_argument("--model", default="hashing", help="all-MiniLM-L6-v2 for the real one")
     parser.add_argument("--keep", action="store_true", help="keep the data folder")
     given = parser.parse_args()
     seed = given.seed or random.SystemRandom().randrange(1, 2**31)
-    report = run(given.cycles, seed, given.writers, given.model, given.keep)
+    report = run(
+        cycles=given.cycles,
+        minutes=given.minutes,
+        seed=seed,
+        writers=given.writers,
+        model=given.model,
+        keep=given.keep,
+    )
     print(json.dumps(report, indent=2))
     return 1 if report["losses"] else 0
 
