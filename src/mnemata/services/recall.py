@@ -87,7 +87,9 @@ class Recall:
         if query.words.empty and not query.text.strip():
             return await self._newest(scope, query, offset=offset, mark=mark, stages=stages)
         vector, degraded = await self._embed(scope, query, stages)
-        legs = await self._legs(scope, query, vector, depth=max(DEPTH, offset + query.limit), stages=stages)
+        # One more than the page shows: it says whether there is another page.
+        depth = max(DEPTH, offset + query.limit + 1)
+        legs = await self._legs(scope, query, vector, depth=depth, stages=stages)
         ranked = self._rank(legs, stages)
         if query.personalize_for is not None:
             regarded = await self._regard(

@@ -37,6 +37,23 @@ async def test_pages_follow_each_other_without_gap_or_repeat(platform: Platform,
     assert len(seen) == len(set(seen)) == 25
 
 
+async def test_pages_go_on_beyond_what_the_first_one_asks_of_the_index(
+    platform: Platform, scope: Scope
+) -> None:
+    await store(platform, scope, *(f"walrus number {n}" for n in range(230)))
+    question = ask("walrus", mode=Mode.LEXICAL, limit=50)
+    seen: list[MemoryId] = []
+    cursor = None
+    while True:
+        answer = await platform.services.recall.search(scope, question, cursor=cursor)
+        seen += [hit.memory.id for hit in answer.hits]
+        assert answer.total == 230
+        cursor = answer.next_cursor
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) == 230
+
+
 async def test_a_cursor_of_another_query_is_refused(platform: Platform, scope: Scope) -> None:
     await store(platform, scope, *(f"walrus number {n}" for n in range(5)))
     first = await platform.services.recall.search(scope, ask("walrus", limit=2))
