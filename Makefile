@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 DATA ?= $(MNEMATA_EVAL_DATA)
 CYCLES ?= 300
+MINUTES ?= 10
+SEED ?= 0
 PORT ?= 8080
 MEMORIES ?= .cache/memories
 
@@ -17,7 +19,7 @@ endif
 
 needs_data = test -n "$(DATA)" || { echo 'Name the folder of the data: make $(1) DATA=folder' >&2; exit 2; }
 
-.PHONY: help run fleet test check fmt bench load scale report eval soak lock install install-dev
+.PHONY: help run fleet test check fmt bench load scale report eval soak chaos lock install install-dev
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -91,6 +93,10 @@ eval: $(VENV)/.installed-dev ## measure relevance: make eval DATA=folder
 
 soak: $(VENV)/.installed-dev ## kill every process under load, again and again: make soak CYCLES=300
 	@$(BIN)/python -m benchmarks.soak --cycles $(CYCLES)
+
+chaos: $(VENV)/.installed-dev ## a storm of faults over a fleet under load: make chaos MINUTES=10 SEED=7
+	@deploy/servers/install.sh
+	@$(BIN)/python -m benchmarks.chaos --minutes $(MINUTES) --seed $(SEED)
 
 fmt: $(VENV)/.installed-dev ## format the code and mend what the linter can
 	@$(BIN)/ruff format src tests benchmarks deploy

@@ -51,7 +51,8 @@ class Fleet:
     """Its members are there from the beginning, and run inside `with`.
 
     `settings` go to every process of Mnemata, by their names in the environment. `through` may put something between
-    processes and `postgres`, `redis`, `search-1`..., `pooler`: it is asked for the address of each when the fleet is made.
+    processes and `postgres`, `redis`, `search-1`..., `pooler`, and between the balancer and `api-1`...: it is asked for the
+    address of each when the fleet is made.
     `on_ready` is told each member and how long it took. Without `port` the balancer has a free one.
     """
 
@@ -114,9 +115,8 @@ class Fleet:
             for name in _numbered("api", api)
         ]
         free = next(ports)
-        self.balancer = Balancer(
-            port=port or free, behind={api.name: api.url for api in self.apis}, **self._places("balancer")
-        )
+        doors = {api.name: "http://{}:{}".format(*through(api.name, _HOST, api.port)) for api in self.apis}
+        self.balancer = Balancer(port=port or free, behind=doors, **self._places("balancer"))
 
     @property
     def url(self) -> str:

@@ -28,6 +28,7 @@ class MnemataProcess(Member):
         settings: Mapping[str, str],
     ) -> None:
         super().__init__(name, folder=folder, log=log, url=f"http://127.0.0.1:{port}")
+        self.port = port
         self._role = role
         section = "HTTP" if role == "serve" else "WORKER"
         self._settings = {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the servers that `make test` and `make fleet` run besides the embedded ones: Debian's PostgreSQL 15, PgBouncer,
-# Redis 7 and haproxy, and what fetches and runs search nodes (Maven, Java). As root, or as a user who may use sudo without
+# Redis 7, haproxy and faketime, and what fetches and runs search nodes (Maven, Java). As root, or as a user who may use sudo without
 # a password. Where neither is so, it says what is missing and goes on: tests that need it are skipped.
 set -u
 
@@ -9,6 +9,7 @@ missing=""
 command -v redis-server >/dev/null && command -v redis-cli >/dev/null || missing="$missing redis-server"
 [ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
 [ -x /usr/sbin/haproxy ] || missing="$missing haproxy"
+command -v faketime >/dev/null || missing="$missing faketime"
 command -v mvn >/dev/null && command -v java >/dev/null || missing="$missing maven"
 missing="${missing# }"
 [ -n "$missing" ] || exit 0

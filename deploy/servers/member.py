@@ -48,6 +48,8 @@ class Member(ABC):
         self.folder = folder
         self.log = log
         self.url = url
+        self.surroundings: dict[str, str] = {}
+        """What else stands in its environment from its next start on, such as another clock."""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -74,7 +76,12 @@ class Member(ABC):
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 self.command(),
-                env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **self.environment()},
+                env={
+                    "PATH": os.environ["PATH"],
+                    "LANG": "C.UTF-8",
+                    **self.environment(),
+                    **self.surroundings,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
