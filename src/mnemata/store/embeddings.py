@@ -19,6 +19,7 @@ from mnemata.store.statements import statements
 _SQL = statements("embeddings")
 _MISSING = filled(_SQL["missing"], {"columns": rows.memory_columns("m")})
 _FIRST_ID = "00000000-0000-0000-0000-000000000000"
+_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 Vector: TypeAlias = NDArray[np.float32]
 """(d,) float32, of unit length."""
@@ -50,9 +51,15 @@ class Embeddings(Repository):
         found = await self._session.rows(_SQL["put"], parameters | _packed(list(vectors)))
         return {(TenantId(row[0]), row[1]) for row in found}
 
-    async def missing(self, space: Space, *, limit: int, after: MemoryId | None = None) -> list[Memory]:
-        """The first `limit` memories behind `after`, by id, that are neither deleted nor superseded and have no vector."""
-        parameters = {"space": space.name, "limit": limit, "after": after or _FIRST_ID}
+    async def missing(
+        self, space: Space, *, limit: int, after: MemoryId | None = None, until: MemoryId | None = None
+    ) -> list[Memory]:
+        """The first `limit` memories behind `after`, by id, that are neither deleted nor superseded and have no vector.
+
+        Where few are without one, every memory up to `until` is looked at: name one, where there may be millions.
+        """
+        bounds = {"after": after or _FIRST_ID, "until": until or _LAST_ID}
+        parameters = {"space": space.name, "limit": limit, **bounds}
         return [rows.memory(row) for row in await self._session.rows(_MISSING, parameters)]
 
     async def spaces(self) -> list[Space]:

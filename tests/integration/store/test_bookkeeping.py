@@ -132,7 +132,11 @@ async def test_missing_vectors_are_those_of_memories_that_may_be_seen(database, 
     async with database.platform() as transaction:
         first = await transaction.embeddings.missing(space, limit=2)
         rest = await transaction.embeddings.missing(space, limit=10, after=first[-1].id)
+        within = await transaction.embeddings.missing(
+            space, limit=10, after=memories[0].id, until=memories[3].id
+        )
     assert first + rest == [memories[0], *memories[2:]]
+    assert within == memories[2:4]
 
 
 async def test_set_aside_change_is_listed_counted_and_cleared(database, clock, make):

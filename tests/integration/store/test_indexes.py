@@ -241,6 +241,10 @@ OF_THE_PLATFORM = {
         lambda tx, now: tx.embeddings.get(SPACE, [(DEFAULT_TENANT, bytes([n]) * 32) for n in range(200)]),
     ),
     "missing_vectors": ({"embeddings_pkey"}, lambda tx, now: tx.embeddings.missing(SPACE, limit=10)),
+    "missing_vectors_of_some": (
+        {"memories_pkey", "embeddings_pkey"},
+        lambda tx, now: tx.embeddings.missing(SPACE, limit=256, after=number(500), until=number(5_500)),
+    ),
     "spaces": ({"embeddings_pkey"}, lambda tx, now: tx.embeddings.spaces()),
     "next_expiry": ({"memories_to_expire"}, lambda tx, now: tx.next_expiry()),
     "expire": ({"memories_to_expire"}, lambda tx, now: tx.expire_due(now + timedelta(days=400), limit=100)),

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from mnemata.domain import rules
+from mnemata.domain.clock import ManualClock
 from mnemata.domain.ids import SequentialIds
-from mnemata.domain.memory import Memory, MemoryDraft
-from mnemata.domain.scope import DEFAULT_TENANT
+from mnemata.domain.memory import Memory, MemoryDraft, Operation
+from mnemata.domain.scope import DEFAULT_TENANT, Role, Scope
 from mnemata.embedding.batcher import Batcher
 from mnemata.embedding.hashing import HashingEmbedder
 from mnemata.observability.metrics import Metrics
@@ -16,6 +17,7 @@ from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.services.projection import VectorKey, vector_key
 from mnemata.store.database import Database
+from mnemata.workers.backfill import Backfill
 from mnemata.workers.vectors import VectorSource
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -95,3 +97,34 @@ async def test_what_the_store_does_not_take_is_left_to_the_backfill(
     await source.keep()
 
     assert source.wanting
+
+
+async def test_backfill_looks_at_a_few_memories_a_statement_and_misses_none(
+    platform: Platform, database: Database, source: VectorSource, embedder: Counting
+) -> None:
+    ids, scope = SequentialIds(), Scope(tenant=DEFAULT_TENANT, role=Role.WRITER)
+    memories = [
+        rules.new_memory(
+            MemoryDraft(content=f"kettle {number}"), memory_id=ids.new(), tenant=DEFAULT_TENANT, now=NOW
+        )
+        for number in range(9)
+    ]
+    async with database.tenant(scope) as transaction:
+        await transaction.memories.insert(memories, operation=Operation.CREATED)
+        # Those that the second look is at have their vectors already.
+        there = await source.of(memories[3:6], embed=memories[3:6])
+        await transaction.embeddings.put(
+            source.space, {memory.embedding_key: there[memory.id] for memory in memories[3:6]}
+        )
+    batcher = Batcher(embedder, metrics=Metrics())
+    backfill = Backfill(database, batcher, source, platform.barrier, clock=ManualClock(NOW), looked_at=3)
+
+    first = await backfill.step(after=None)
+    second = await backfill.step(after=first)
+    third = await backfill.step(after=second)
+
+    async with database.platform() as transaction:
+        assert await transaction.embeddings.missing(source.space, limit=10) == []
+    assert [first, second, third] == [memories[2].id, memories[5].id, memories[8].id]
+    assert await backfill.step(after=third) is None
+    await batcher.close()

@@ -23,8 +23,8 @@ ON CONFLICT DO NOTHING
 RETURNING tenant, key
 
 -- name: missing
--- Reads memories behind an id that are neither deleted nor superseded and have no vector in the space. One look-up each:
--- a join would read all vectors.
+-- Reads memories behind an id, up to another one, that are neither deleted nor superseded and have no vector in the space.
+-- One look-up each: a join would read all vectors.
 SELECT {columns}
 FROM memories AS m
 LEFT JOIN LATERAL (
@@ -33,7 +33,9 @@ LEFT JOIN LATERAL (
     WHERE e.tenant = m.tenant AND e.space = %(space)s AND e.key = m.embedding_key
     LIMIT 1
 ) AS e ON true
-WHERE m.id > %(after)s::uuid AND m.deleted_at IS NULL AND m.superseded_by IS NULL AND e.there IS NULL
+WHERE
+    m.id > %(after)s::uuid AND m.id <= %(until)s::uuid
+    AND m.deleted_at IS NULL AND m.superseded_by IS NULL AND e.there IS NULL
 ORDER BY m.id
 LIMIT %(limit)s
 
