@@ -88,6 +88,29 @@ async def test_metrics_count_requests_by_template_and_never_by_id(inside: httpx.
     assert re.search(r"mnemata_http_requests_in_flight 1\.0", text)
 
 
+async def test_metrics_tell_of_stages_queue_lag_pool_and_cache(inside: httpx.AsyncClient) -> None:
+    await inside.post("/v1/memories", json={"content": "The spare key is under the flowerpot."})
+    await inside.post("/v1/search", json={"query": "spare key"})
+
+    def value(text: str, sample: str) -> float:
+        (line,) = [line for line in text.splitlines() if line.startswith(f"{sample} ")]
+        return float(line.rpartition(" ")[2])
+
+    text = (await inside.get("/metrics")).text
+
+    for stage in ("parse", "embed", "search", "lexical", "vector", "fuse", "hydrate", "total"):
+        assert value(text, f'mnemata_search_stage_seconds_count{{stage="{stage}"}}') == 1.0, stage
+    assert value(text, 'mnemata_http_request_seconds_count{method="POST",route="/v1/search"}') == 1.0
+    assert value(text, "mnemata_embedding_queue_texts") == 0.0
+    assert value(text, "mnemata_index_lag_changes") == 0.0
+    assert value(text, "mnemata_index_changes_total") >= 1.0
+    assert value(text, "mnemata_pool_waiting") == 0.0
+    connections = re.findall(r'^mnemata_pool_connections\{state="\w+"\} (\S+)$', text, re.MULTILINE)
+    assert sum(map(float, connections)) >= 1.0
+    looked_up = re.findall(r'^mnemata_cache_requests_total\{kind="answer",.*\} (\S+)$', text, re.MULTILINE)
+    assert sum(map(float, looked_up)) == 1.0
+
+
 async def test_an_odd_method_makes_no_new_label(inside: httpx.AsyncClient) -> None:
     await inside.request("BREW", "/v1/memories")
 

@@ -62,7 +62,9 @@ async def _answered(
         personalize_for=wanted.personalize_for,
     )
     parsed_ms = (perf_counter() - started) * 1_000
-    answer = await door_of(request).services.recall.search(scope, query, cursor=wanted.cursor)
+    door = door_of(request)
+    answer = await door.services.recall.search(scope, query, cursor=wanted.cursor)
+    door.metrics.stage_seconds.labels("parse").observe(parsed_ms / 1_000)
     return json_response(answer_json(answer, text=query.text, unknown=query.unknown, parsed_ms=parsed_ms))
 
 
