@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -15,25 +16,31 @@ import platformdirs
 from deploy.fleet.first_screen import first_screen
 from deploy.fleet.fleet import OWN, Fleet
 from deploy.fleet.layout import keep_layout
+from deploy.servers import artifacts
 from deploy.servers.member import Member
 
 
 def main() -> int:
     chosen = _options().parse_args()
-    print(
-        f"Starting a fleet in {chosen.folder}; the first time, search nodes are downloaded (107 MB)",
-        flush=True,
-    )
     try:
+        _fetch(chosen.search_kind)
+        print(f"Starting a fleet in {chosen.folder}", flush=True)
         with _told_to_end(), _fleet(chosen) as fleet:
             print(first_screen(fleet), flush=True)
             signal.pause()
     except KeyboardInterrupt:
         print("The fleet has ended; its data stay in the folder")
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         print(f"The fleet did not start. {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _fetch(search_kind: str) -> None:
+    """Downloads come before anything runs."""
+    if not artifacts.is_here(search_kind):
+        print(f"Downloading {search_kind}, once: a minute or two", flush=True)
+    artifacts.home(search_kind)
 
 
 def _fleet(chosen: argparse.Namespace) -> Fleet:

@@ -14,6 +14,7 @@ from typing import Self, TypeAlias
 
 from deploy.fleet import postgres, redis
 from deploy.fleet.balancer import Balancer
+from deploy.fleet.layout import alone
 from deploy.fleet.pooler import Pooler
 from deploy.fleet.postgres import Postgres
 from deploy.fleet.processes import MnemataProcess
@@ -53,7 +54,7 @@ class Fleet:
     `settings` go to every process of Mnemata, by their names in the environment. `through` may put something between
     processes and `postgres`, `redis`, `search-1`..., `pooler`, and between the balancer and `api-1`...: it is asked for the
     address of each when the fleet is made.
-    `on_ready` is told each member and how long it took. Without `port` the balancer has a free one.
+    `on_ready` is told each member and how long it took. `port` is the balancer's; 0: a free one.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Fleet:
         pooler: bool = False,
         settings: Mapping[str, str] | None = None,
         through: Route = directly,
-        port: int | None = None,
+        port: int = 0,
         on_ready: Callable[[Member, float], None] = silently,
     ) -> None:
         self.folder = folder.resolve()
@@ -77,9 +78,10 @@ class Fleet:
         self._began: dict[str, float] = {}
         self._reserved = contextlib.ExitStack()
         self.logs.mkdir(parents=True, exist_ok=True)
-        ports = iter(self._reserved.enter_context(reserved_ports(2 * search_nodes + api + workers + 4)))
+        self._reserved.enter_context(alone(self.folder))
+        ports = iter(self._reserved.enter_context(reserved_ports(2 * search_nodes + api + workers + 3, port)))
+        doorway, database, cache = next(ports), next(ports), next(ports)
 
-        database, cache = next(ports), next(ports)
         self.postgres = Postgres(port=database, **self._places("postgres"))
         self.redis = Redis(port=cache, **self._places("redis"))
         self.search_nodes = self._search(
@@ -114,9 +116,8 @@ class Fleet:
             MnemataProcess(name, "serve", port=next(ports), settings=self._settings, **self._places(name))
             for name in _numbered("api", api)
         ]
-        free = next(ports)
         doors = {api.name: "http://{}:{}".format(*through(api.name, _HOST, api.port)) for api in self.apis}
-        self.balancer = Balancer(port=port or free, behind=doors, **self._places("balancer"))
+        self.balancer = Balancer(port=doorway, behind=doors, **self._places("balancer"))
 
     @property
     def url(self) -> str:

@@ -32,7 +32,8 @@ class Pooler(Member):
             f"[databases]\n{postgres.NAME} = host={host} port={port} user={postgres.NAME}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self._port}\nunix_socket_dir =\n"
             "auth_type = any\npool_mode = transaction\ndefault_pool_size = 20\nmax_client_conn = 500\n"
-            "server_login_retry = 1\nlog_connections = 0\nlog_disconnections = 0\n"
+            # Without PostgreSQL its clients are told so, long before their requests run out of time.
+            "query_wait_timeout = 5\nserver_login_retry = 1\nlog_connections = 0\nlog_disconnections = 0\n"
         )
         super().prepare()
 

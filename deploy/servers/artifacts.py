@@ -112,6 +112,17 @@ def cache_folder() -> Path:
     return Path.home() / ".cache" / "mnemata" / "servers"
 
 
+def home(kind: str) -> Path:
+    """The folder of a search server of the kind, downloaded where it is not there yet."""
+    return elasticsearch() if kind == "elasticsearch" else opensearch()
+
+
+def is_here(kind: str) -> bool:
+    """Whether nothing has to be downloaded."""
+    version = ELASTICSEARCH if kind == "elasticsearch" else OPENSEARCH
+    return (cache_folder() / f"{kind}-{version}" / _WHOLE).exists()
+
+
 def elasticsearch() -> Path:
     """The folder of an unpacked Elasticsearch, downloaded where it is not there yet."""
     return _unpacked(f"elasticsearch-{ELASTICSEARCH}", _make_elasticsearch)

@@ -73,7 +73,7 @@ class SearchNode(Member):
         return self.options.engine == "elasticsearch"
 
     def _home(self) -> Path:
-        return artifacts.elasticsearch() if self._elastic else artifacts.opensearch()
+        return artifacts.home(self.options.engine)
 
     def environment(self) -> dict[str, str]:
         prefix = "ES" if self._elastic else "OPENSEARCH"
