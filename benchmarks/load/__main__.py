@@ -35,9 +35,12 @@ def main() -> int:
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     corpus = _corpus(options)
-    runs = [_run(options, corpus, api, console) for api in options.api]
-    figures = {"memories": options.memories, "think_s": options.think, "runs": runs, "machine": machine()}
-    write(options.json, figures)
+    runs = list[dict[str, Any]]()
+    for api in options.api:
+        runs.append(_run(options, corpus, api, console))
+        # After each: a later one may fail, and takes minutes.
+        about = {"memories": options.memories, "think_s": options.think, "machine": machine()}
+        write(options.json, {**about, "runs": runs})
     console.print(f"\nwritten to {options.json}")
     failures = [line for run in runs for line in _failures(run)]
     for line in failures:

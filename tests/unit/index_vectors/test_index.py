@@ -139,6 +139,27 @@ def test_graph_waits_while_many_vectors_come_but_not_for_ever(opened, fill, rows
     assert leg.statistics().indexed == 2_001
 
 
+def test_large_graph_grows_stride_by_stride_and_a_stop_loses_one_of_them(opened, fill, rows, monkeypatch):
+    monkeypatch.setattr(vector_upkeep, "_STRIDE", 500)
+    monkeypatch.setattr(vector_upkeep, "_TAIL", 100)
+    leg = opened(algorithm="hnsw", exact_below=100)
+    leg.apply(fill(0, 2_000), position=at(1))
+    sizes = []
+    for _ in range(2):
+        assert leg.maintain()
+        sizes.append(leg.statistics().indexed)
+    assert not leg.maintain(lambda: True)
+    leg.save()
+    again = opened(algorithm="hnsw", exact_below=100)
+    assert again.statistics().indexed == 1_000
+    while again.maintain():
+        sizes.append(again.statistics().indexed)
+    assert sizes[:4] == [500, 1_000, 1_500, 2_000]
+    for n in (0, 700, 1_999):
+        found = again.search(rows(COUNT)[n], k=1, condition=EVERYTHING)
+        assert found[0].memory_id == fill(n, n + 1)[0].memory.id
+
+
 def test_graph_that_waited_is_built_when_no_more_vectors_come(opened, fill):
     leg = opened(algorithm="hnsw", exact_below=100)
     leg.apply(fill(0, 2_000), position=at(1))

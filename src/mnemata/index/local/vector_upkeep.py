@@ -31,6 +31,14 @@ _TAIL_SHARE = 16
 _PATIENT_TAIL = 32_768
 """As `_TAIL`, while many vectors are coming: 1 ms a search, so that the cores are for those who write."""
 
+_STRIDE = 32_768
+_STRIDE_SHARE = 4
+"""A graph grows by so many slots at once, a large one by such a part of it.
+
+Of a million that wait, those that are in serve searches and are saved, and a process that stops loses one stride. Each
+copies the graph: growing by a part of it, it is copied some four times in all.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
@@ -48,16 +56,18 @@ class Upkeep:
         *,
         patient: bool = False,
     ) -> ApproximateIndex | None:
-        """An index that covers every slot, where the known one covers too few; else None.
+        """An index that covers more slots, where the known one covers too few; else None. A graph may need several.
 
         `patient`: it may cover fewer for now.
         """
         kind = self._wanted(columns.vectors)
         if kind is None or not self._is_behind(columns.size, kind, known, patient=patient):
             return None
-        if known is not None and known.kind == kind:
-            return known.extended(matrix, columns.comparable, halted)
-        return self._build(columns, matrix, kind, halted)
+        grown = known if known is not None and known.kind == kind else None
+        size = columns.size if kind == "ivf" else _next_size(columns.size, grown)
+        if grown is not None:
+            return grown.extended(matrix, columns.comparable[:size], halted)
+        return self._build(columns, matrix, kind, halted, size=size)
 
     def is_due_for_compaction(self, columns: Snapshot) -> bool:
         ended = columns.size - columns.living
@@ -76,7 +86,7 @@ class Upkeep:
         new.seal_ids()
         kind = self._wanted(columns.vectors)
         if kind is not None:
-            new.use_index(self._build(new.snapshot, new.matrix, kind, halted))
+            new.use_index(self._build(new.snapshot, new.matrix, kind, halted, size=new.snapshot.size))
         return new, taken
 
     def use_saved_index(self, generation: Generation, body: Mapping[str, Any]) -> None:
@@ -116,11 +126,17 @@ class Upkeep:
             return True
         return size - covered > max(_TAIL, min(covered // _TAIL_SHARE, self.options.exact_below))
 
-    def _build(self, columns: Snapshot, matrix: Matrix, kind: str, halted: Halted) -> ApproximateIndex:
+    def _build(
+        self, columns: Snapshot, matrix: Matrix, kind: str, halted: Halted, *, size: int
+    ) -> ApproximateIndex:
         if kind == "ivf":
             return IvfLists.build(
                 matrix, columns.comparable, metric=self.metric, options=self.options.graph, halted=halted
             )
-        return HnswGraph.build(
-            matrix, columns.size, metric=self.metric, options=self.options.graph, halted=halted
-        )
+        return HnswGraph.build(matrix, size, metric=self.metric, options=self.options.graph, halted=halted)
+
+
+def _next_size(size: int, known: ApproximateIndex | None) -> int:
+    """How many slots the next graph covers."""
+    covered = 0 if known is None else known.size
+    return min(size, covered + max(_STRIDE, covered // _STRIDE_SHARE))
