@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -113,21 +114,38 @@ def test_rows_written_by_a_crashed_save_are_written_over(saved, opened, memory, 
     opened().verify()
 
 
-@pytest.mark.parametrize("name", ["rows", "columns", "ended"])
-@pytest.mark.parametrize("harm", ["missing", "short", "flipped"])
-def test_damaged_file_is_noticed_at_open(saved, opened, name, harm):
-    state = json.loads((saved / "manifest.json").read_text())["body"][name]
-    path = saved / state["name"]
+def hurt(path: Path, size: int, harm: str) -> None:
+    """Of `path`, `size` bytes are in use."""
     data = bytearray(path.read_bytes())
     if harm == "missing":
         path.unlink()
     elif harm == "short":
-        path.write_bytes(data[: state["size"] - 1])
+        path.write_bytes(data[: size - 1])
     else:
-        data[state["size"] // 2] ^= 0x40
+        data[size // 2] ^= 0x40
         path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["rows", "columns", "ended"])
+@pytest.mark.parametrize("harm", ["missing", "short", "flipped"])
+def test_damaged_file_is_noticed_at_open(saved, opened, name, harm):
+    state = json.loads((saved / "manifest.json").read_text())["body"][name]
+    hurt(saved / state["name"], state["size"], harm)
     with pytest.raises(IndexDamaged):
         opened()
+
+
+@pytest.mark.parametrize("algorithm", ["hnsw", "ivf"])
+@pytest.mark.parametrize("harm", ["missing", "short", "flipped"])
+def test_damaged_graph_or_lists_are_noticed_at_open(opened, tmp_path, memory, upsert, rows, algorithm, harm):
+    leg, vectors = opened(algorithm=algorithm, exact_below=100), rows(1_000)
+    leg.apply([upsert(memory(n), vectors[n]) for n in range(1_000)], position=at(1))
+    assert leg.maintain()
+    leg.save()
+    body = json.loads((tmp_path / "vectors" / "manifest.json").read_text())["body"]
+    hurt(tmp_path / "vectors" / body["index"]["name"], body["index"]["size"], harm)
+    with pytest.raises(IndexDamaged):
+        opened(algorithm=algorithm, exact_below=100)
 
 
 def test_damaged_manifest_is_noticed_at_open(saved, opened):

@@ -1,8 +1,8 @@
 """Who takes text apart: the cluster where it has the modules for it, otherwise this process.
 
 Both give the same words: letters and digits in lower case without accents; in stemmed fields without English stop words,
-by the Snowball stemmer. What no analyzer of either does (compatibility forms, scripts that write no spaces, emoji) is
-always done here, before a text is sent.
+by the Snowball stemmer. What no analyzer of either does (compatibility forms, accents and stems of other scripts than Latin,
+scripts that write no spaces, emoji) is always done here, before a text is sent.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from mnemata.index.local.analysis import normalised, plain_tokens, stemmed_tokens
+from mnemata.index.local.analysis import normalised, plain_tokens, stemmed_tokens, uninflected
 from mnemata.index.local.document import STEMMED_FIELDS
 
 OWN = "own"
@@ -47,12 +47,11 @@ class ClusterTexts:
     """Sends texts as they are, but for what the cluster's analyzers do not do."""
 
     def indexed(self, field: str, text: str) -> str:
-        del field
-        return normalised(text)
+        return uninflected(text) if field in STEMMED_FIELDS else normalised(text)
 
     def asked(self, field: str, tokens: Sequence[str]) -> str:
-        del field
-        return " ".join(tokens)
+        words = " ".join(tokens)
+        return uninflected(words) if field in STEMMED_FIELDS else words
 
 
 def texts_of(analysis: str) -> Texts:

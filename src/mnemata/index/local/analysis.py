@@ -1,8 +1,9 @@
 """Text to tokens: one analysis for the main segment, for fresh memories and for queries.
 
-A pre-step in Python (`normalised`) does what tantivy's analyzers do not: compatibility forms (NFKC), marks that
-would split words of Hindi, Thai or Hebrew, overlapping pairs of characters for scripts that write no spaces, and
-emoji as words. Then tantivy's `plain` analyzer folds case and accents, and `english` drops stop words and stems.
+A pre-step in Python (`normalised`) does what tantivy's analyzers do not: compatibility forms (NFKC), accents of every
+script, marks that would split words of Hindi, Thai or Hebrew, overlapping pairs of characters for scripts that write no
+spaces and for Hangul, and emoji as words. Then tantivy's `plain` analyzer folds case and what is left of Latin accents,
+and `english` drops stop words and stems. A language that its script tells is stemmed before that (`uninflected`).
 """
 
 from __future__ import annotations
@@ -24,18 +25,34 @@ SPACELESS = re.compile(
     "\u1000-\u109f\u1780-\u17ff"  # Burmese, Khmer
     "\u3005\u3040-\u30ff\u31f0-\u31ff"  # kana
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Han
+    "\uac00-\ud7a3"  # Hangul: particles are written to the word
     "\U00020000-\U0003ffff"
     "]+"
 )
 _MARKS_AND_SYMBOLS = {"Mn", "Me", "So"}
+_VOICING = {"\u3099", "\u309a"}
+"""The marks of kana: ga is another letter than ka, not the same with an accent."""
 
 
 def normalised(text: str) -> str:
     """The text as the analyzers below expect it."""
     if text.isascii():
         return text
-    joined = "".join(map(_character, unicodedata.normalize("NFKC", text)))
-    return SPACELESS.sub(_pairs, joined)
+    apart = map(_character, unicodedata.normalize("NFKD", text))
+    return SPACELESS.sub(_pairs, unicodedata.normalize("NFC", "".join(apart)))
+
+
+def uninflected(text: str) -> str:
+    """The text as the English analyzer expects it: words in Cyrillic, Greek and Arabic are their stems.
+
+    Which language a Latin text is in cannot be seen from its letters: it is left to the vectors.
+    """
+    prepared = normalised(text)
+    if not text.isascii():
+        for script, stemmer in _STEMMERS:
+            if script.search(prepared):
+                prepared = " ".join(stemmer.analyze(prepared))
+    return prepared
 
 
 def plain_tokens(text: str) -> list[str]:
@@ -45,7 +62,7 @@ def plain_tokens(text: str) -> list[str]:
 
 def stemmed_tokens(text: str) -> list[str]:
     """The words without English stop words, stemmed, in order."""
-    return _ENGLISH.analyze(normalised(text))
+    return _ENGLISH.analyze(uninflected(text))
 
 
 def register(index: tantivy.Index) -> None:
@@ -55,7 +72,7 @@ def register(index: tantivy.Index) -> None:
 
 def _character(character: str) -> str:
     category = unicodedata.category(character)
-    if category not in _MARKS_AND_SYMBOLS:
+    if category not in _MARKS_AND_SYMBOLS or character in _VOICING:
         return character
     return f" u{ord(character):x} " if category == "So" else ""
 
@@ -82,4 +99,12 @@ _ENGLISH = (
     .filter(tantivy.Filter.custom_stopword(sorted(ENGLISH)))
     .filter(tantivy.Filter.stemmer("english"))
     .build()
+)
+_STEMMERS = tuple(
+    (re.compile(script), _folding().filter(tantivy.Filter.stemmer(language)).build())
+    for script, language in (
+        ("[\u0400-\u04ff]", "russian"),
+        ("[\u0370-\u03ff]", "greek"),
+        ("[\u0600-\u06ff]", "arabic"),
+    )
 )

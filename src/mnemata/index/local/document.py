@@ -16,7 +16,7 @@ from mnemata.domain.filter import FIELD_TYPES, FieldType
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.memory import Memory
 from mnemata.index.local import trie
-from mnemata.index.local.analysis import PLAIN, STEMMED, normalised, plain_tokens, stemmed_tokens
+from mnemata.index.local.analysis import PLAIN, STEMMED, normalised, plain_tokens, stemmed_tokens, uninflected
 from mnemata.index.protocol import Upsert
 from mnemata.index.weights import CONTENT, CONTENT_ENGLISH, NEIGHBOURS, SPEAKER, TAGS
 
@@ -107,7 +107,7 @@ def tantivy_document(upsert: Upsert) -> tantivy.Document:
     memory = upsert.memory
     document = tantivy.Document()
     for name, text in texts(upsert).items():
-        document.add_text(name, normalised(text))
+        document.add_text(name, uninflected(text) if name in STEMMED_FIELDS else normalised(text))
     terms = attribute_terms(memory.metadata)
     _add_fields(document, memory)
     _add_all(document, ATTRIBUTES, terms)

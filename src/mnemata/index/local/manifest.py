@@ -15,7 +15,7 @@ from mnemata.domain.ids import TenantId
 from mnemata.domain.vector import Metric, Space
 from mnemata.index.local.durable import write_durably
 
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of the files that an older index cannot be read with: it is then rebuilt."""
 
 _NAME = "manifest.json"

@@ -24,8 +24,8 @@ from mnemata.index.local.columns import LISTS, ROW, Columns
 
 FORMAT = 2
 MANIFEST = "manifest.json"
-CHECKED_AT_OPEN = 1 << 28
-"""Bytes that a file may have to be read in full at open: CRC-32 runs at 2.9 GB/s, so that this is 0.1 s."""
+CHECKED_AT_OPEN = 1 << 30
+"""Bytes that a file may have to be read in full at open: the rows of a million memories, in 0.4 s at the 2.9 GB/s of CRC-32."""
 
 _CHUNK = 1 << 22
 _LENGTH = struct.Struct("<Q")
