@@ -181,6 +181,14 @@ class IndexSettings(Section):
     wait_timeout_s: float = Field(
         default=10.0, gt=0, description="How long a write waits to be findable, in seconds."
     )
+    rebuild_per_s: float = Field(
+        default=0.0, ge=0, description="Memories a second that a rebuild takes at most; 0: as many as it can."
+    )
+    verify_wait_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long a verification waits for the index to take what was just written, in seconds.",
+    )
 
 
 class SearchSettings(Section):

@@ -48,7 +48,7 @@ async def cancel(call: Call, job_id: JobId) -> None:
     call.output.answer(job, lambda console: console.print(f"{job['kind']} {job['id']}: {job['state']}"))
 
 
-_TITLES = ("ID", "KIND", "STATE", "DONE", "ASKED", "RESULT")
+_TITLES = ("ID", "KIND", "STATE", "DONE", "REMAINING", "ASKED", "RESULT")
 
 
 def _print_jobs(console: Console, jobs: list[dict[str, Any]]) -> None:
@@ -60,5 +60,10 @@ def _print_jobs(console: Console, jobs: list[dict[str, Any]]) -> None:
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:
     done = f"{job['done']:,} of {job['total']:,}" if job["total"] else ""
-    result = job["code"] or ", ".join(f"{name} {value}" for name, value in (job["outcome"] or {}).items())
-    return (str(job["id"]), job["kind"], job["state"], done, people.moment(job["created_at"]), result)
+    remaining = "" if job["remaining_s"] is None else people.duration(job["remaining_s"])
+    plain = {
+        name: value for name, value in (job["outcome"] or {}).items() if not isinstance(value, dict | list)
+    }
+    result = job["code"] or ", ".join(f"{name} {value}" for name, value in plain.items())
+    asked = people.moment(job["created_at"])
+    return (str(job["id"]), job["kind"], job["state"], done, remaining, asked, result)

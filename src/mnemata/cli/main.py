@@ -14,6 +14,7 @@ from mnemata.cli import (
     cache,
     doctor,
     forget,
+    index,
     jobs,
     keys,
     rebuild,
@@ -24,6 +25,7 @@ from mnemata.cli import (
     settings_page,
     status,
     sweep,
+    verify,
     worker,
 )
 from mnemata.cli.call import ApiKey, AsJson, Call, Config, DataDir, Url, begin, command
@@ -56,6 +58,7 @@ for name, function in (
     ("backup", backup.backup),
     ("restore", backup.restore),
     ("rebuild", rebuild.rebuild),
+    ("verify", verify.verify),
     ("sweep", sweep.sweep),
     ("settings", settings_page.settings),
 ):
@@ -74,6 +77,24 @@ _jobs = typer.Typer(
 for name, function in (("list", jobs.list_jobs), ("show", jobs.show), ("cancel", jobs.cancel)):
     _jobs.command(name)(command(function))
 app.add_typer(_jobs)
+
+_index = typer.Typer(
+    name="index",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The search index: status, create, verify, rebuild, switch, drop, set-aside.",
+)
+for name, function in (
+    ("status", index.status),
+    ("create", index.create),
+    ("verify", verify.verify_index),
+    ("rebuild", index.rebuild),
+    ("switch", index.switch),
+    ("drop", index.drop),
+    ("set-aside", index.set_aside),
+):
+    _index.command(name)(command(function))
+app.add_typer(_index)
 
 _cache = typer.Typer(
     name="cache", no_args_is_help=True, rich_markup_mode=None, help="The cache: stats, clear, warm."

@@ -12,12 +12,18 @@ from mnemata.domain.memory import JsonValue
 
 
 class JobKind(StrEnum):
-    """What a job does: build the index anew, write a backup, expire and purge what is due, answer popular queries."""
+    """What a job does.
+
+    Build the index anew, write a backup, expire and purge what is due, answer popular queries, make another generation of
+    the index live, compare store, index and cache.
+    """
 
     REBUILD = "rebuild"
     BACKUP = "backup"
     SWEEP = "sweep"
     WARM = "warm"
+    SWITCH = "switch"
+    VERIFY = "verify"
 
 
 class JobState(StrEnum):
@@ -54,3 +60,11 @@ class Job:
     code: str | None
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def remaining_s(self) -> float | None:
+        """How long it may still take at the pace that it had since it was asked for; None where nothing tells."""
+        passed_s = (self.updated_at - self.created_at).total_seconds()
+        if self.state is not JobState.RUNNING or not self.done or not self.total or passed_s <= 0:
+            return None
+        return round(passed_s * max(0, self.total - self.done) / self.done, 1)

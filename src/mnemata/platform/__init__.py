@@ -24,6 +24,7 @@ from mnemata.platform.jobs import job_queue_of
 from mnemata.platform.model import chosen_embedder, open_batcher
 from mnemata.platform.parts import Parts
 from mnemata.platform.store import Store, hold_folder, open_store, open_store_in
+from mnemata.platform.upkeep import upkeep_of
 from mnemata.platform.use_cases import wire, wire_core
 from mnemata.services.barrier import IndexBarrier
 from mnemata.services.catalogue import Services
@@ -33,7 +34,6 @@ from mnemata.settings import Settings
 from mnemata.store.job_queue import JobQueue
 from mnemata.workers.indexer import Indexer
 from mnemata.workers.leasing import Leasing
-from mnemata.workers.rebuild import Rebuilder
 from mnemata.workers.tasks import Tasks
 from mnemata.workers.timekeeper import Timekeeper
 from mnemata.workers.vectors import VectorSource
@@ -158,12 +158,12 @@ def _start(parts: Parts, stack: AsyncExitStack, *, works: bool) -> _Running:
         database, parts.batcher, space=parts.space, health=parts.health, written=parts.written
     )
     indexer = indexer_of(parts, vectors)
-    rebuilder = Rebuilder(database, parts.index, indexer, parts.barrier, metrics=parts.metrics)
+    upkeep = upkeep_of(parts, indexer)
     back_up = backup_to(parts.settings, parts.store, parts.clock)
     tasks = Tasks()
     stack.push_async_callback(tasks.stop)
     core = wire_core(parts, tasks)
-    handlers = chores_of(parts, rebuilder, back_up, core.warming)
+    handlers = chores_of(parts, upkeep, back_up, core.warming)
     leasing: Leasing | None = None
     queue: JobQueue | None = None
     start_common(tasks, parts)

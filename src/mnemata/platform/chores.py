@@ -9,20 +9,16 @@ from mnemata.domain.job import JobKind
 from mnemata.platform.backups import BackUp
 from mnemata.platform.crew import sweeper_of
 from mnemata.platform.parts import Parts
+from mnemata.platform.upkeep import Upkeep
 from mnemata.services.operations import Facts, Handler, Progress
 from mnemata.services.warming import Warming
-from mnemata.workers.rebuild import Rebuilder
 
 
 def chores_of(
-    parts: Parts, rebuilder: Rebuilder, back_up: BackUp, warming: Warming | None
+    parts: Parts, upkeep: Upkeep, back_up: BackUp, warming: Warming | None
 ) -> Mapping[JobKind, Handler]:
     """What does each kind of work. `warming`: None where there is no cache."""
     sweeper = sweeper_of(parts)
-
-    async def rebuild(_: Facts, progress: Progress) -> Facts:
-        rebuilt = await rebuilder.rebuild(cause="asked", progress=progress)
-        return {"documents": rebuilt.documents, "seconds": round(rebuilt.seconds, 3)}
 
     async def backup(arguments: Facts, progress: Progress) -> Facts:
         path = arguments.get("path")
@@ -34,4 +30,4 @@ def chores_of(
     async def warm(_: Facts, progress: Progress) -> Facts:
         return {"tenants": 0, "searches": 0} if warming is None else {**await warming.everything(progress)}
 
-    return {JobKind.REBUILD: rebuild, JobKind.BACKUP: backup, JobKind.SWEEP: sweep, JobKind.WARM: warm}
+    return {JobKind.BACKUP: backup, JobKind.SWEEP: sweep, JobKind.WARM: warm, **upkeep.handlers}

@@ -16,6 +16,7 @@ from mnemata.services.catalogue import Services
 from mnemata.services.fallback import StoreSearch
 from mnemata.services.findable import Findable
 from mnemata.services.forget import Forget
+from mnemata.services.index_admin import IndexAdmin
 from mnemata.services.jobs import Jobs
 from mnemata.services.operations import Facts, Handler, Operations, Progress
 from mnemata.services.personalize import Personalize
@@ -81,6 +82,7 @@ def wire(parts: Parts, core: Core, handlers: Mapping[JobKind, Handler], queue: J
         operations=_at_once(handlers) if queue is None else _as_jobs(jobs),
         jobs=jobs,
         cache=_cache_admin(parts),
+        index=_index_admin(parts),
         rates=RateLimit(
             None if parts.cache is None else parts.cache.counters,
             per_minute=parts.settings.http.rate_limit_per_minute,
@@ -93,6 +95,12 @@ def wire(parts: Parts, core: Core, handlers: Mapping[JobKind, Handler], queue: J
 def _findable(parts: Parts) -> Findable:
     publisher = None if parts.cache is None else parts.cache.publisher
     return Findable(parts.barrier, timeout_s=parts.settings.index.wait_timeout_s, publisher=publisher)
+
+
+def _index_admin(parts: Parts) -> IndexAdmin:
+    return IndexAdmin(
+        parts.store.database, parts.index, parts.barrier, kind=parts.settings.search.kind, clock=parts.clock
+    )
 
 
 def _cache_admin(parts: Parts) -> CacheAdmin:

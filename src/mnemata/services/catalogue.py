@@ -9,6 +9,7 @@ from mnemata.services.access import Access
 from mnemata.services.cache_admin import CacheAdmin
 from mnemata.services.cached_recall import CachedRecall
 from mnemata.services.forget import Forget
+from mnemata.services.index_admin import IndexAdmin
 from mnemata.services.jobs import Jobs
 from mnemata.services.operations import Operations
 from mnemata.services.rate_limit import RateLimit
@@ -33,5 +34,6 @@ class Services:
     operations: Operations
     jobs: Jobs
     cache: CacheAdmin
+    index: IndexAdmin
     rates: RateLimit
     clock: Clock

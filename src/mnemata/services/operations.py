@@ -1,10 +1,11 @@
-"""What an operator asks of a running platform: rebuild the index, make a backup, sweep, warm the cache."""
+"""What an operator asks of a running platform: rebuild and verify, make a backup, sweep, warm the cache."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 from mnemata.domain.job import JobKind
@@ -18,6 +19,9 @@ Facts: TypeAlias = Mapping[str, JsonValue]
 
 Handler: TypeAlias = Callable[[Facts, Progress], Awaitable[Facts]]
 """Does one kind of work with its arguments, tells how far it is, and gives what it made."""
+
+
+NOTHING: Facts = MappingProxyType({})
 
 
 def no_progress(done: int, total: int) -> None:
@@ -36,9 +40,28 @@ class Operations:
         """Long work that is under way, by name: how much is `done`, and the `total`."""
         return dict(self._running)
 
-    async def rebuild(self, scope: Scope, progress: Progress = no_progress) -> Facts:
-        """Build the index anew beside the live one and switch: `documents`, `seconds`."""
-        return await self._noted(scope, JobKind.REBUILD, {}, progress)
+    async def rebuild(
+        self, scope: Scope, progress: Progress = no_progress, *, arguments: Facts = NOTHING
+    ) -> Facts:
+        """Build the index anew beside the live one, verify it and switch: `documents`, `seconds`, `verified`...
+
+        Arguments: `generation` to go on with, `rate` in memories a second, `switch`, `force`.
+        """
+        return await self._noted(scope, JobKind.REBUILD, arguments, progress)
+
+    async def switch(self, scope: Scope, arguments: Facts, progress: Progress = no_progress) -> Facts:
+        """Make another generation of the index the live one: its `generation` and the one `before`.
+
+        Arguments: `generation`, `force`.
+        """
+        return await self._noted(scope, JobKind.SWITCH, arguments, progress)
+
+    async def verify(self, scope: Scope, arguments: Facts, progress: Progress = no_progress) -> Facts:
+        """Compare store, index and cache, and repair: `checked`, `faults`, `repaired`, `left`, `named`...
+
+        Arguments: `store`, `index`, `cache` (each true by default), `generation` (that one alone), `repair`.
+        """
+        return await self._noted(scope, JobKind.VERIFY, arguments, progress)
 
     async def backup(self, scope: Scope, path: Path | None = None, progress: Progress = no_progress) -> Facts:
         """A whole, checksummed backup at `path`, or in the backup folder: `path`, `bytes`, `memories`, `seconds`.

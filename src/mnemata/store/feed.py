@@ -81,14 +81,40 @@ class Feed(Repository):
 
     async def announce_embedded(self, memories: Sequence[Memory], *, now: datetime) -> None:
         """Tell the feed that the vectors of these memories have arrived."""
-        if memories:
-            parameters = {
-                "ids": [memory.id for memory in memories],
-                "operation": Operation.EMBEDDED.value,
-                "now": now,
-            }
+        await self.announce_again([memory.id for memory in memories], now=now)
+
+    async def announce_again(self, ids: Sequence[MemoryId], *, now: datetime) -> None:
+        """Let the feed tell of these memories once more, as if their vectors had arrived: indexes take them anew."""
+        if ids:
+            parameters = {"ids": list(ids), "operation": Operation.EMBEDDED.value, "now": now}
             await self._session.rows(_SQL["announce"], parameters)
             self._session.announce()
+
+    async def announce_gone(self, keys: Sequence[tuple[TenantId, MemoryId]], *, now: datetime) -> None:
+        """Let the feed tell that these are no memories of these tenants: indexes take them out."""
+        if keys:
+            parameters = {
+                "ids": [memory_id for _, memory_id in keys],
+                "tenants": [tenant for tenant, _ in keys],
+                "operation": Operation.PURGED.value,
+                "now": now,
+            }
+            await self._session.rows(_SQL["announce_gone"], parameters)
+            self._session.announce()
+
+    async def horizon(self) -> int:
+        """An xid above that of every change that can be seen now."""
+        row = await self._session.row(_SQL["horizon"])
+        return 0 if row is None else int(row[0])
+
+    async def unseen(self, after: Sequence[Position], *, below: int) -> bool:
+        """Whether changes of transactions below an xid lie behind the positions, one for the feed or sixteen by partition."""
+        if len(after) == 1:
+            row = await self._session.row(_SQL["unseen"], {**_place(after[0]), "below": str(below)})
+        else:
+            parameters = {**_places(dict(enumerate(after))), "below": str(below)}
+            row = await self._session.row(_SQL["unseen_partitions"], parameters)
+        return row is not None and bool(row[0])
 
 
 def _place(position: Position) -> dict[str, str | int]:

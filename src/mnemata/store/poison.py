@@ -52,6 +52,11 @@ class Poison(Repository):
         row = await self._session.row(_SQL["count_poison"])
         return 0 if row is None else int(row[0])
 
+    async def codes(self, ids: Sequence[MemoryId]) -> dict[MemoryId, str]:
+        """Those of the memories that were set aside, each with the code of its error."""
+        rows = await self._session.rows(_SQL["poison_codes"], {"ids": list(ids)})
+        return {MemoryId(row[0]): row[1] for row in rows}
+
     async def clear(self, ids: Sequence[MemoryId]) -> None:
         """Forget the failures of memories that are in the index now."""
         if ids:

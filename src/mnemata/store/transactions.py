@@ -27,6 +27,7 @@ from mnemata.store.memories import Memories
 from mnemata.store.poison import Poison
 from mnemata.store.repository import filled
 from mnemata.store.statements import Statement, statements
+from mnemata.store.verify import Verification
 
 _BOOKS = statements("bookkeeping")
 _RETENTION = statements("retention")
@@ -89,6 +90,7 @@ class PlatformTransaction:
         self.access = Access(session)
         self.leases = Leases(session)
         self.jobs = JobBook(session)
+        self.verification = Verification(session)
 
     async def time(self) -> datetime:
         """What time it is by the server's clock."""

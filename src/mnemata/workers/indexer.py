@@ -142,13 +142,52 @@ class Indexer:
             self._fit(embedding_s)
 
     async def fill(self, index: SearchIndex, ids: Sequence[MemoryId], *, position: Position) -> None:
-        """Put memories as they are now into an index that is being built beside the live one."""
+        """Put memories as they are now into an index that is being built beside the live one.
+
+        Those that it cannot take are set aside.
+        """
+        try:
+            await self._fill_together(index, ids, position=position)
+        except MnemataError as error:
+            if error.kind in _TRANSIENT:
+                raise
+            for memory_id in ids:
+                await self._fill_one(index, memory_id, position=position)
+
+    async def _fill_one(self, index: SearchIndex, memory_id: MemoryId, *, position: Position) -> None:
+        try:
+            await self._fill_together(index, [memory_id], position=position)
+        except MnemataError as error:
+            if error.kind in _TRANSIENT:
+                raise
+            async with self._database.platform() as transaction:
+                documents = await transaction.documents([memory_id])
+            for memory, _ in documents:
+                change = Change(
+                    position=position,
+                    tenant=memory.tenant,
+                    memory_id=memory.id,
+                    version=memory.version,
+                    operation=Operation.EMBEDDED,
+                    recorded_at=self._clock.now(),
+                )
+                await self._set_aside(change, error.code)
+
+    async def _fill_together(
+        self, index: SearchIndex, ids: Sequence[MemoryId], *, position: Position
+    ) -> None:
         async with self._database.platform() as transaction:
             ticket = await transaction.feed.ticket()
             documents = await transaction.documents(ids, known=self._written.memory)
         actions = await self._actions(documents, embed=set(ids))
         await index.apply(actions, position=position, ticket=ticket)
         await self._vectors.keep()
+
+    async def projected(self, ids: Sequence[MemoryId]) -> list[Action]:
+        """What an index should be told of those of the memories that are there, by what the store has now. Embeds nothing."""
+        async with self._database.platform() as transaction:
+            documents = await transaction.documents(ids)
+        return await self._actions(documents, embed=set())
 
     async def switched(self, position: Position) -> None:
         """Another index is live, at this position: nothing that the cache holds is of it. The caller holds `turn`."""

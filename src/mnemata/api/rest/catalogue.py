@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mnemata.api.rest.operation import Operation
-from mnemata.api.rest.routes import access, admin, collections, health, jobs, memories, search
+from mnemata.api.rest.routes import access, admin, collections, health, index, jobs, memories, search
 
 OPERATIONS: tuple[Operation, ...] = (
     *memories.OPERATIONS,
@@ -11,6 +11,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *search.OPERATIONS,
     *access.OPERATIONS,
     *admin.OPERATIONS,
+    *index.OPERATIONS,
     *jobs.OPERATIONS,
     *health.OPERATIONS,
 )

@@ -145,8 +145,9 @@ def _lexical_files(folder: Path) -> None:
 
 
 def _vector_files(folder: Path, partition: Partition) -> None:
-    read_vector_manifest(folder)
-    partition.vectors.verify()
+    if read_vector_manifest(folder) is not None:
+        # Before the first save there are no files yet.
+        partition.vectors.verify()
 
 
 def _rows_of(partition: Partition, owner: int) -> NDArray[np.void]:

@@ -41,6 +41,10 @@ LIMIT %(limit)s
 -- Counts the changes that were set aside.
 SELECT count(*) FROM poison_changes
 
+-- name: poison_codes
+-- Tells why memories were set aside.
+SELECT p.memory_id, p.code FROM poison_changes AS p WHERE p.memory_id = ANY(%(ids)s::uuid[])
+
 -- name: clear_poison
 -- Forgets the failure of memories that are in the index now.
 DELETE FROM poison_changes WHERE memory_id = ANY(%(ids)s::uuid[])

@@ -88,3 +88,36 @@ ORDER BY m.id
 -- name: ticket
 -- Numbers a reading of memories for an index.
 SELECT nextval('index_tickets')
+
+-- name: announce_gone
+-- Tells that there are no such memories of such tenants.
+INSERT INTO changes (memory_id, recorded_at, version, operation, tenant)
+SELECT gone.memory_id, %(now)s, 0, %(operation)s, gone.tenant
+FROM unnest(%(ids)s::uuid[], %(tenants)s::text[]) AS gone (memory_id, tenant)
+ORDER BY gone.memory_id
+
+-- name: horizon
+-- Gives an xid above that of everything that can be seen.
+SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+
+-- name: unseen
+-- Tells whether transactions below an xid have changes behind a position.
+SELECT EXISTS (
+    SELECT FROM changes AS c
+    WHERE (c.xid, c.seq) > (%(xid)s::text::xid8, %(seq)s::bigint) AND c.xid < %(below)s::text::xid8
+)
+
+-- name: unseen_partitions
+-- As `unseen`, of sixteen partitions, each behind a position of its own.
+SELECT EXISTS (
+    SELECT
+    FROM unnest(%(partitions)s::bigint[], %(xids)s::text[], %(seqs)s::bigint[]) AS place (partition, xid, seq)
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM changes AS n
+        WHERE get_byte(uuid_send(n.memory_id), 15) & 15 = place.partition
+          AND (n.xid, n.seq) > (place.xid::xid8, place.seq) AND n.xid < %(below)s::text::xid8
+        ORDER BY n.xid, n.seq
+        LIMIT 1
+    ) AS b
+)

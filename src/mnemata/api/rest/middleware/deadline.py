@@ -10,7 +10,15 @@ from mnemata.api.rest.door import Door
 from mnemata.api.rest.errors import problem_response
 from mnemata.domain.errors import DeadlineExceeded
 
-UNLIMITED = frozenset({"/v1/admin:rebuild", "/v1/admin:backup"})
+UNLIMITED = frozenset(
+    {
+        "/v1/admin:rebuild",
+        "/v1/admin:backup",
+        "/v1/admin:verify",
+        "/v1/admin/index:rebuild",
+        "/v1/admin/index:switch",
+    }
+)
 """An operator's long work: it takes as long as there is data."""
 
 

@@ -47,6 +47,7 @@ def _job_json(job: Job) -> dict[str, Any]:
         "attempts": job.attempts,
         "done": job.done,
         "total": job.total,
+        "remaining_s": job.remaining_s,
         "outcome": None if job.outcome is None else dict(job.outcome),
         "code": job.code,
         "created_at": job.created_at,

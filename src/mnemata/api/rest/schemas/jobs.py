@@ -11,7 +11,7 @@ from mnemata.api.rest.schemas.base import Model, Moment
 
 class Job(Model):
     id: int
-    kind: Literal["rebuild", "backup", "sweep", "warm"]
+    kind: Literal["rebuild", "backup", "sweep", "warm", "switch", "verify"]
     state: Literal["waiting", "running", "cancelling", "succeeded", "failed", "cancelled"]
     arguments: dict[str, Any]
     tenant: str = Field(description="Whose operator asked for it.")
@@ -20,6 +20,9 @@ class Job(Model):
     )
     done: int = Field(description="How much is behind it.")
     total: int = Field(description="How much there is in all; 0 while that is not known.")
+    remaining_s: float | None = Field(
+        description="How long it may still take, in seconds, at the pace that it had so far; null where nothing tells."
+    )
     outcome: dict[str, Any] | None = Field(description="What it made.")
     code: str | None = Field(description="The code of the error that ended it.")
     created_at: Moment
