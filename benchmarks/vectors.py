@@ -30,6 +30,7 @@ from tokenizers import Tokenizer
 from benchmarks.figures import RESULTS, machine, write
 from mnemata.domain.change import Position
 from mnemata.domain.filter import EVERYTHING, AnyOf, Field, Filter
+from mnemata.domain.found import Found
 from mnemata.domain.memory import Memory
 from mnemata.domain.vector import Metric, Space
 from mnemata.index.local.vectors import VectorLeg, VectorOptions
@@ -222,7 +223,7 @@ def measured(leg: VectorLeg, name: str, condition: Filter, data: Data, options: 
     ours, theirs = zip(
         *(
             (
-                timed(lambda q=q: leg.nearest(q, k=DEPTH, condition=condition)),
+                timed(lambda q=q: nearest(leg, q, k=DEPTH, condition=condition)),
                 timed(lambda q=q: bare(q[None])),
             )
             for q in data.queries[:QUERIES]
@@ -232,7 +233,7 @@ def measured(leg: VectorLeg, name: str, condition: Filter, data: Data, options: 
     p50, cpu = np.median(ours, axis=0).tolist()
     bare_p50, bare_cpu = np.median(theirs, axis=0).tolist()
     places = {memory.id.int: place for place, memory in enumerate(data.memories)}
-    found = [[places[n] for n in leg.nearest(q, k=TEN, condition=condition).numbers] for q in data.queries]
+    found = [[places[n] for n in nearest(leg, q, k=TEN, condition=condition).numbers] for q in data.queries]
     recalls = [
         recall(found[start : start + QUERIES], data.stored, mask, data.queries[start : start + QUERIES])
         for start in range(0, len(found), QUERIES)
@@ -249,6 +250,11 @@ def measured(leg: VectorLeg, name: str, condition: Filter, data: Data, options: 
         recall_at_10=float(np.mean(recalls)),
         least_recall_at_10=min(recalls),
     )
+
+
+def nearest(leg: VectorLeg, query: np.ndarray, *, k: int, condition: Filter) -> Found:
+    search = leg.begin(query, k=k, condition=condition)
+    return search.join(search.find())
 
 
 _BARE: dict[str, object] = {}

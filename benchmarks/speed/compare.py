@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.speed.corpus import CROWD, Corpus
 from benchmarks.speed.ours import OurIndex, OurRecall
@@ -23,7 +24,6 @@ from benchmarks.speed.peers.postgres import PgVector
 
 BLOCK = 10
 WARM = 20
-CHECKED = 50
 _NEAR_ENOUGH = 2e-3
 """Half precision: a memory whose score is this close to the tenth best is as good as that one."""
 
@@ -137,13 +137,14 @@ async def _asked(there: dict[str, Contestant], scenario: Scenario, corpus: Corpu
                 answers[key].append(answer)
             busy[key].append((time.process_time() - worked) * 1e3 / len(block))
         load.append(os.getloadavg()[0])
+    exact = _exactly_nearest(asks, corpus)
     return {
         key: {
             **_times(took[key]),
             # Does not grow while others wait for the same cores; PostgreSQL's own processes are not in it.
             "processor_ms": round(float(np.median(busy[key])), 3),
             "load": round(float(np.median(load)), 1),
-            **await _quality(contestant, asks, answers[key], corpus),
+            **await _quality(contestant, asks, answers[key], exact),
         }
         for key, contestant in there.items()
     }
@@ -157,29 +158,38 @@ def _times(took: Sequence[float]) -> dict[str, float]:
     }
 
 
+def _exactly_nearest(asks: Sequence[Ask], corpus: Corpus) -> list[NDArray[np.float32]]:
+    """For each question the score of every turn, minus infinity where it is another user's."""
+    users = np.array([turn.user for turn in corpus.turns[: len(corpus.vectors)]])
+    scores = np.array([ask.vector for ask in asks]) @ corpus.vectors.T
+    return [
+        row if ask.user is None else np.where(users == ask.user, row, -np.inf)
+        for ask, row in zip(asks, scores, strict=True)
+    ]
+
+
 async def _quality(
-    contestant: Contestant, asks: Sequence[Ask], answers: Sequence[Any], corpus: Corpus
+    contestant: Contestant,
+    asks: Sequence[Ask],
+    answers: Sequence[Any],
+    exact: Sequence[NDArray[np.float32]],
 ) -> dict[str, float]:
     """Whether it found what there is: nobody is quick by being wrong.
 
     `vector_recall`: the part of the ten exactly nearest that it finds by meaning; `own`: the part of its hits that
     the filter allows; `hits`: how many it gives on average.
     """
-    users = np.array([turn.user for turn in corpus.turns[: len(corpus.vectors)]])
     recalls: list[float] = []
-    for ask in asks[:CHECKED]:
-        exact = corpus.vectors @ ask.vector
-        if ask.user is not None:
-            exact = np.where(users == ask.user, exact, -np.inf)
-        best = np.sort(exact)[-HITS:]
+    for ask, scores in zip(asks, exact, strict=True):
+        best = np.sort(np.partition(scores, -HITS)[-HITS:])
         best = best[np.isfinite(best)]
         found = list(dict.fromkeys(await contestant.nearest(ask)))[:HITS]
-        good = sum(exact[number] >= best[0] - _NEAR_ENOUGH for number in found)
+        good = sum(scores[number] >= best[0] - _NEAR_ENOUGH for number in found)
         recalls.append(min(good / len(best), 1.0))
     named = [contestant.numbers(answer) for answer in answers]
     allowed = [
-        ask.user is None or users[number] == ask.user
-        for ask, numbers in zip(asks, named, strict=True)
+        bool(np.isfinite(scores[number]))
+        for scores, numbers in zip(exact, named, strict=True)
         for number in numbers
     ]
     return {

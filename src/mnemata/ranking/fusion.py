@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from operator import neg
@@ -145,12 +145,24 @@ def fuse(lexical: Sequence[Candidate], vector: Sequence[Candidate], fusion: Fusi
     both = ((Leg.LEXICAL, Found.of(lexical)), (Leg.VECTOR, Found.of(vector)))
     legs = {leg: found for leg, found in both if found}
     weights = _weights(fusion, legs)
+    parts = {
+        leg: _parts(fusion, found.scores, weight=weights[leg], alone=len(legs) == 1)
+        for leg, found in legs.items()
+    }
+    # The larger leg first: a dictionary is made of a list in a fraction of the time that adding one by one takes.
+    order = sorted(legs, key=lambda leg: len(legs[leg]), reverse=True)
     total = dict[int, float]()
-    for leg, found in legs.items():
-        parts = _parts(fusion, found.scores, weight=weights[leg], alone=len(legs) == 1)
-        for number, part in zip(found.numbers, parts, strict=True):
-            total[number] = total.get(number, 0.0) + part
+    for leg in order:
+        pairs = zip(legs[leg].numbers, parts[leg], strict=True)
+        total = _added(total, pairs) if total else dict(pairs)
     return Ranking(sorted(zip(map(neg, total.values()), total, strict=True)), legs)
+
+
+def _added(total: dict[int, float], pairs: Iterable[tuple[int, float]]) -> dict[int, float]:
+    known = total.get
+    for number, part in pairs:
+        total[number] = known(number, 0.0) + part
+    return total
 
 
 def _weights(fusion: Fusion, legs: Mapping[Leg, Found]) -> dict[Leg, float]:
@@ -173,4 +185,6 @@ def _shares(scores: list[float], weight: float) -> list[float]:
     # Negated distances have no zero to stand on: there the poorest candidate is the floor.
     floor = 0.0 if best > 0.0 else least
     span = best - floor
-    return [weight * ((score - floor) / span) if span > 0.0 else weight for score in scores]
+    if not span > 0.0:
+        return [weight] * len(scores)
+    return [weight * ((score - floor) / span) for score in scores]

@@ -1,29 +1,58 @@
-"""Many ids looked up at once give what they give one by one."""
+"""Many ids looked up at once give what a dictionary gives."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnemata.index.local.column_ids import IdSlots
+from mnemata.domain.ids import MemoryId
+from mnemata.domain.memory import Memory, MemoryDraft
+from mnemata.domain.rules import new_memory
+from mnemata.domain.scope import DEFAULT_TENANT
+from mnemata.index.local.column_ids import NOT_THERE, IdSlots
+from mnemata.index.local.columns import Columns
 
-# Few values for each half, so that ids share their lower half often.
+# Few values for each half, so that ids share a half often.
 _KEYS = st.builds(
     lambda high, low: high << 64 | low, st.integers(0, 3), st.sampled_from([0, 1, 2**63, 2**64 - 1])
 )
 
 
-@given(st.sets(_KEYS), st.sets(_KEYS), st.sets(_KEYS), st.lists(_KEYS))
-def test_ids_looked_up_at_once_are_found_as_one_by_one(sealed, later, dropped, asked):
-    ids = IdSlots()
-    keys = sorted(sealed)
-    high = np.array([key >> 64 for key in keys], np.uint64)
-    low = np.array([key & (2**64 - 1) for key in keys], np.uint64)
-    ids.seal(high, low, np.arange(len(keys), dtype=np.int64))
-    for slot, key in enumerate(sorted(later), start=len(keys)):
-        ids.put(key, slot)
-    for key in dropped:
-        ids.drop(key)
-    one_by_one = [ids.find(key) for key in asked]
-    assert ids.slots(asked).tolist() == [-1 if slot is None else slot for slot in one_by_one]
+def memory(number: int) -> Memory:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    draft = MemoryDraft(content="tea")
+    return new_memory(draft, memory_id=MemoryId(UUID(int=number)), tenant=DEFAULT_TENANT, now=now)
+
+
+def put(columns: Columns, ids: IdSlots, numbers: list[int]) -> range:
+    """Append a slot for each number, and let it be found there."""
+    start = columns.append([memory(number) for number in numbers], [False] * len(numbers))
+    ids.put(np.arange(start, columns.size))
+    return range(start, columns.size)
+
+
+@given(st.lists(st.sets(_KEYS), max_size=6), st.lists(_KEYS))
+def test_ids_looked_up_at_once_are_where_they_were_put_last(batches, asked):
+    columns = Columns()
+    ids, expected = IdSlots(columns), dict[int, int]()
+    for came in batches:
+        expected.update(zip(sorted(came), put(columns, ids, sorted(came)), strict=True))
+
+    assert ids.slots(asked).tolist() == [expected.get(number, NOT_THERE) for number in asked]
+
+
+def test_ids_are_found_however_many_there_are_and_however_often_they_change():
+    columns = Columns()
+    ids = IdSlots(columns)
+    once = put(columns, ids, list(range(9_000)))
+    for _ in range(20):
+        again = put(columns, ids, list(range(20_000, 21_000)))
+
+    assert ids.slots(range(9_000)).tolist() == list(once)
+    assert ids.slots(range(20_000, 21_000)).tolist() == list(again)
+    assert set(ids.slots(range(21_000, 22_000)).tolist()) == {NOT_THERE}
+    assert ids.nbytes <= 16 * 10_000

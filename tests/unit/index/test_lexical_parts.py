@@ -15,6 +15,7 @@ from mnemata.domain.filter import Field, Range
 from mnemata.domain.query import Words
 from mnemata.index.local import bm25, trie
 from mnemata.index.local.analysis import plain_tokens, stemmed_tokens
+from mnemata.index.local.main_segment import missing_for_a_merge
 from mnemata.index.local.words import analysed_words
 
 
@@ -98,3 +99,20 @@ def test_range_over_dates_uses_date_terms():
     outside = set(trie.beginnings(attribute_terms({"due": "2025-12-31"})))
     assert blocks & inside
     assert not blocks & outside
+
+
+@pytest.mark.parametrize(
+    ("sizes", "missing"),
+    [
+        ([], 0),
+        ([1, 1, 1], 0),
+        ([1, 1, 1, 1], 4),
+        ([5_000, 9_000, 1, 1, 1, 1, 1], 1),
+        # A segment that is not much larger than small ones is merged with them; much larger ones are not.
+        ([16_000, 1_000, 1_000, 1_000], 4),
+        ([22_000, 15_000, 8_000, 1_000, 1_000, 1_000, 1_000, 1_000], 2),
+        ([90_000, 80_000, 70_000, 60_000], 0),
+    ],
+)
+def test_small_segments_are_worth_a_merge_where_there_are_some(sizes, missing):
+    assert missing_for_a_merge(sizes) == missing

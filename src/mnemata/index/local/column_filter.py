@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, reduce
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -69,13 +70,13 @@ class Few:
         return mask
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Many:
     """What a filter chose, as a mask over all slots."""
 
     mask: Mask
 
-    @property
+    @cached_property
     def count(self) -> int:
         return int(np.count_nonzero(self.mask))
 
@@ -103,7 +104,9 @@ def select(columns: Snapshot, condition: Filter) -> Chosen:
             slots = np.flatnonzero(mask)
     if slots is not None:
         return Few(slots[columns.lives(slots)])
-    return Many(columns.alive if mask is None else mask & columns.alive)
+    if mask is None or columns.living == columns.size:
+        return Many(columns.alive if mask is None else mask)
+    return Many(mask & columns.alive)
 
 
 def comparable(columns: Snapshot, chosen: Chosen) -> Chosen:
@@ -229,7 +232,8 @@ def _has_code(column: NDArray[Any], codes: NDArray[np.int32], known: int) -> Mas
     if len(codes) == 0:
         return np.zeros(len(column), np.bool_)
     if len(codes) <= _FEW:
-        return np.logical_or.reduce([column == code for code in codes])
+        first, *others = codes
+        return reduce(np.logical_or, (column == code for code in others), column == first)
     table = np.zeros(known + 1, np.bool_)  # the last entry is what -1 finds
     table[codes] = True
     return table[column]

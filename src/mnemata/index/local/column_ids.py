@@ -1,4 +1,4 @@
-"""From a memory's id to its living slot, in about 20 bytes a memory."""
+"""From a memory's id to its slot, in some ten bytes a memory, for many ids at once."""
 
 from __future__ import annotations
 
@@ -7,82 +7,94 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_GONE = -1
-_LOW = (1 << 64) - 1
+from mnemata.index.local.columns import Columns
+
+NOT_THERE = -1
+"""Stands for the slot of an id that never had one; in the table, for an empty place."""
+
+_FEWEST_BITS = 11
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class IdSlots:
-    """Ids as 128-bit numbers. One writer; any number of readers.
+    """An open-addressing table of slots: whose slot it is, the columns tell. One writer; any number of readers.
 
-    What came last stands in a dictionary; `seal` moves it into arrays sorted by the id's lower half. A dictionary
-    of everything would take ten times the memory.
+    Entries never move within a table, and a reader looks at the columns after it has read an entry, so that it finds
+    there whatever the entry names. Lookups go through the table together, step by step: one by one they take several
+    times as long, and a dictionary ten times the memory.
     """
 
-    def __init__(self) -> None:
-        self._recent: dict[int, int] = {}
-        self._sealed = _Sealed(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.int32))
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+        self._table = _empty(_FEWEST_BITS)
+        self._used = 0
 
     @property
-    def unsealed(self) -> int:
-        return len(self._recent)
-
-    def put(self, number: int, slot: int) -> None:
-        self._recent[number] = slot
-
-    def drop(self, number: int) -> None:
-        self._recent[number] = _GONE
-
-    def find(self, number: int) -> int | None:
-        """The slot that was put last for this id."""
-        # The dictionary first: sealing publishes the arrays before it empties the dictionary.
-        slot = self._recent.get(number)
-        if slot is None:
-            return self._sealed.find(number)
-        return None if slot == _GONE else slot
+    def nbytes(self) -> int:
+        return self._table.nbytes
 
     def slots(self, numbers: Sequence[int]) -> NDArray[np.int64]:
-        """(n,) int64: as `find` for each, -1 where there is none; one search of the arrays for all of them."""
-        found = list(map(self._recent.get, numbers))
-        older = [place for place, slot in enumerate(found) if slot is None]
-        if older:
-            sealed = self._sealed.slots([numbers[place] for place in older])
-            for place, slot in zip(older, sealed, strict=True):
-                found[place] = slot
-        return np.array(found, np.int64)
+        """(n,) int64: the slot that was put last for each id (a 128-bit number), NOT_THERE where there is none.
 
-    def seal(self, high: NDArray[np.uint64], low: NDArray[np.uint64], slots: NDArray[np.int64]) -> None:
-        """Take the ids (halves) and slots of everything that lives, as they are now."""
-        order = np.argsort(low, kind="stable")
-        self._sealed = _Sealed(
-            low[order].astype(np.uint64), high[order].astype(np.uint64), slots[order].astype(np.int32)
-        )
-        self._recent = {}
+        Whether the memory still lives there is not asked here.
+        """
+        return self._entries(*_halves(numbers))[1]
+
+    def put(self, slots: NDArray[np.int64]) -> None:
+        """Let the ids that the columns have at `slots`, which are all different, be found there from now on."""
+        self._reserve(len(slots))
+        high, low = (column[slots] for column in self._columns.id_halves)
+        missing = np.arange(len(slots))
+        while len(missing):
+            # Two new ids may meet at one empty place: only one of them is there afterwards, the others go on.
+            places, known = self._entries(high[missing], low[missing])
+            self._table[places] = slots[missing]
+            won = self._table[places] == slots[missing]
+            self._used += int(np.count_nonzero(won & (known == NOT_THERE)))
+            missing = missing[~won]
+
+    def _entries(
+        self, high: NDArray[np.uint64], low: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where each id stands in the table, or the empty place where it would; and the slot that is there."""
+        table = self._table
+        places = ((low * _SPREAD) >> np.uint64(65 - len(table).bit_length())).astype(np.int64)
+        entries = table.take(places).astype(np.int64)
+        searched = self._taken(entries, high, low)
+        while len(searched):
+            places[searched] = there = (places[searched] + 1) & (len(table) - 1)
+            entries[searched] = later = table.take(there)
+            searched = searched[self._taken(later, high[searched], low[searched])]
+        return places, entries
+
+    def _taken(
+        self, entries: NDArray[np.integer], high: NDArray[np.uint64], low: NDArray[np.uint64]
+    ) -> NDArray[np.int64]:
+        """Which of the places are another id's than the one that is looked for there."""
+        known_high, known_low = self._columns.id_halves
+        # An empty place is read as the first slot's, and then left out.
+        other = known_low.take(entries, mode="clip") != low
+        other |= known_high.take(entries, mode="clip") != high
+        other &= entries != NOT_THERE
+        return other.nonzero()[0]
+
+    def _reserve(self, more: int) -> None:
+        """Make room: at most half of the places are used."""
+        wanted = 2 * (self._used + more)
+        if wanted <= len(self._table):
+            return
+        known = self._table[self._table != NOT_THERE].astype(np.int64)
+        larger = IdSlots(self._columns)
+        larger._table = _empty(wanted.bit_length())
+        larger.put(known)
+        self._table, self._used = larger._table, larger._used
 
 
-class _Sealed:
-    def __init__(self, low: NDArray[np.uint64], high: NDArray[np.uint64], slots: NDArray[np.int32]) -> None:
-        self._low, self._high, self._slots = low, high, slots
+def _empty(bits: int) -> NDArray[np.int32]:
+    return np.full(1 << bits, NOT_THERE, np.int32)
 
-    def slots(self, numbers: Sequence[int]) -> list[int]:
-        if not len(self._low):
-            return [_GONE] * len(numbers)
-        low = np.array([number & _LOW for number in numbers], np.uint64)
-        high = np.array([number >> 64 for number in numbers], np.uint64)
-        places = np.minimum(self._low.searchsorted(low), len(self._low) - 1)
-        half = self._low[places] == low
-        whole = half & (self._high[places] == high)
-        found: list[int] = np.where(whole, self._slots[places], _GONE).tolist()
-        # Two ids may share their lower half: those are looked up one by one.
-        for n in np.flatnonzero(half & ~whole).tolist():
-            slot = self.find(numbers[n])
-            found[n] = _GONE if slot is None else slot
-        return found
 
-    def find(self, number: int) -> int | None:
-        low, high = np.uint64(number & _LOW), np.uint64(number >> 64)
-        place = int(self._low.searchsorted(low))
-        while place < len(self._low) and self._low[place] == low:
-            if self._high[place] == high:
-                return int(self._slots[place])
-            place += 1
-        return None
+def _halves(numbers: Sequence[int]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The upper and the lower 64 bits of each."""
+    together = np.frombuffer(b"".join([number.to_bytes(16, "little") for number in numbers]), "<u8")
+    return together[1::2], together[::2]

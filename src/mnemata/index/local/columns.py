@@ -128,6 +128,16 @@ class Columns:
         """Slots in use, published or not."""
         return self._size
 
+    @property
+    def id_halves(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """The upper and the lower 64 bits of every slot's id, published or not."""
+        arrays = self._arrays
+        return arrays["id_high"], arrays["id_low"]
+
+    def living(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the slots have not ended, published or not."""
+        return self._ended[slots] == LIVING
+
     def postings(self, name: str) -> int:
         """How many postings the list has."""
         return self._lists[name].size

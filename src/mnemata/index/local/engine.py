@@ -76,6 +76,8 @@ class LocalIndex:
         self._options = options
         self._folders = Folders(root, options=options, clock=self._clock)
         self._searching = ThreadPoolExecutor(options.threads, thread_name_prefix="index-search")
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="index-search-beside")
+        self._searches = 0
         # Writes have a lane of their own: they wait for no search.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="index-write")
         self._generation: IndexGeneration | None = None
@@ -118,7 +120,13 @@ class LocalIndex:
     async def search(self, query: IndexQuery) -> Legs:
         if query.vector is not None and query.vector.shape != (self.space.dimensions,):
             raise SpaceMismatch(expected=self.space.name, actual=f"{query.vector.shape[-1]} dimensions")
-        return await self._ask(query.tenant, lambda partition: partition.search(query), Legs())
+        # A second thread for one search is well spent where no other search waits for a core.
+        beside = self._beside if self._searches == 0 else None
+        self._searches += 1
+        try:
+            return await self._ask(query.tenant, lambda partition: partition.search(query, beside), Legs())
+        finally:
+            self._searches -= 1
 
     async def vectors(self, tenant: TenantId, ids: Sequence[MemoryId]) -> Mapping[MemoryId, Vector]:
         nothing: Mapping[MemoryId, Vector] = {}
@@ -210,7 +218,7 @@ class LocalIndex:
         await self._keeper.stop()
         async with self._lane:
             generation, self._generation = self._opened(), None
-        for pool in (self._writing, self._searching):
+        for pool in (self._writing, self._searching, self._beside):
             await asyncio.to_thread(pool.shutdown)
         return generation
 

@@ -165,8 +165,8 @@ class HnswGraph:
 
     def _ef(self, k: int, share: float) -> int:
         # Slots that are not chosen are walked through but not returned. The exponents are measured: with them,
-        # top-200 searches of half to a tenth of the slots come back full, and recall@10 does not fall.
-        return math.ceil(max(self._options.ef_search * share**-0.3, k * share**-0.7))
+        # searches of half to a fifth of the slots come back full, and recall@10 does not fall.
+        return math.ceil(max(self._options.ef_search * share**-0.2, k * share**-0.55))
 
 
 class IvfLists:

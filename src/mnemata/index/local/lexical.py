@@ -40,6 +40,7 @@ class LexicalLeg:
         self._swap = threading.Lock()
         self._folding = threading.Lock()
         self._busy = False
+        self._rested_at: Position | None = None
 
     @property
     def position(self) -> Position:
@@ -84,10 +85,21 @@ class LexicalLeg:
             self._fold([], None)
 
     def rest(self) -> None:
-        """`settle`, unless many changes came since this was called last: more are likely to come."""
+        """`settle`, unless many changes came since this was called last: more are likely to come.
+
+        Where none came at all, small segments become one.
+        """
         busy, self._busy = self._busy, False
-        if not busy:
-            self.settle()
+        before, self._rested_at = self._rested_at, self._store.position
+        if busy:
+            return
+        if before == self._rested_at:
+            self._gather()
+        self.settle()
+
+    def _gather(self) -> None:
+        with self._folding:
+            self._store.gather(lengths=_usual_lengths(self._view, ()))
 
     def settle(self) -> None:
         """Let merges end and give the writer's memory back; searches then see the merged segments."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -19,6 +20,10 @@ from mnemata.index.protocol import Upsert
 
 WRITER_HEAP_BYTES = 32_000_000
 _TERMS_KEPT = 4_096
+_SMALL = 10_000
+_LEVEL = 0.75
+_MERGED_AT = 8
+_WORTH_MERGING = 4
 
 Cost: TypeAlias = tuple[float, int]
 """The score negated and the id as a number: the natural order is best first, ties by id."""
@@ -38,7 +43,8 @@ class MainSegment:
     @property
     def live(self) -> int:
         """Memories without the deleted ones."""
-        return max(0, self.searcher.num_docs - (1 if self.markers else 0))
+        marked = Query.term_query(self.schema, document.TEXT_FIELDS[0], document.MARKER, "freq")
+        return self.searcher.num_docs - _count(self.searcher.search(marked, 1, count=True))
 
     @property
     def counted(self) -> int:
@@ -126,17 +132,22 @@ class MainStore:
         `lengths`: how many tokens a memory has on average, by field. Returns when all is on disk. The writer stays open, and may merge, until `settle`.
         """
         with translated("commit", self.path):
-            if self._writer is None:
-                self._writer = self._index.writer(heap_size=WRITER_HEAP_BYTES, num_threads=1)
-            try:
-                _write(self._writer, changes)
-                _replace_position(self._writer, position, lengths)
-                self._writer.commit()
-            except BaseException:
-                # A writer that failed once may refuse everything after: the next commit opens another.
-                self._writer = None
-                raise
+            self._write(lambda writer: _replace(writer, changes, position, lengths))
         self.position = position
+
+    def gather(self, *, lengths: Mapping[str, int]) -> None:
+        """Let small segments become one, if there are some: a search looks every word up in every segment.
+
+        `settle` waits for it. `lengths`: as for `commit`.
+        """
+        with translated("merge", self.path):
+            for _ in range(missing_for_a_merge(self._sizes())):
+                # The position once more, in a segment of its own: the binding has no other way to ask for a merge.
+                self._write(
+                    lambda writer: writer.add_document(
+                        document.position_document(str(self.position), lengths)
+                    )
+                )
 
     def settle(self) -> bool:
         """Wait for merges and let go of the writer: its heap and threads. Whether there was one."""
@@ -146,6 +157,23 @@ class MainStore:
         with translated("merge", self.path):
             writer.wait_merging_threads()
         return True
+
+    def _write(self, what: Callable[[tantivy.IndexWriter], object]) -> None:
+        """One commit, by the writer that is open."""
+        if self._writer is None:
+            self._writer = self._index.writer(heap_size=WRITER_HEAP_BYTES, num_threads=1)
+        try:
+            what(self._writer)
+            self._writer.commit()
+        except BaseException:
+            # A writer that failed once may refuse everything after: the next commit opens another.
+            self._writer = None
+            raise
+
+    def _sizes(self) -> list[int]:
+        """How many documents each segment has, the deleted ones not counted."""
+        segments = json.loads((self.path / "meta.json").read_bytes())["segments"]
+        return [each["max_doc"] - (each["deletes"] or {}).get("num_deleted_docs", 0) for each in segments]
 
     def _read_position(self) -> Position:
         segment = self.snapshot()
@@ -158,21 +186,40 @@ class MainStore:
         return parse_position(text)
 
 
+def missing_for_a_merge(sizes: Sequence[int]) -> int:
+    """How many more tiny segments let tantivy merge the small ones; 0 where there are too few to be worth it.
+
+    It merges eight of one level (`LogMergePolicy`): a level begins with the largest segment that is in none yet, and
+    takes those of at least 2^-0.75 of its size; all below 10,000 documents count as having that many.
+    """
+    logs = sorted((math.log2(max(size, _SMALL)) for size in sizes), reverse=True)
+    level: list[float] = []
+    for size in logs:
+        if level and size < level[0] - _LEVEL:
+            level = []
+        level.append(size)
+    # The last level has the small ones, if there are any.
+    small = len(level) if level and level[-1] == math.log2(_SMALL) else 0
+    return max(0, _MERGED_AT - small) if small >= _WORTH_MERGING else 0
+
+
 def _count(result: object) -> int:
     # Tantivy's stubs do not know of it.
     return int(getattr(result, "count", 0) or 0)
 
 
-def _write(writer: tantivy.IndexWriter, changes: Iterable[Upsert | int]) -> None:
+def _replace(
+    writer: tantivy.IndexWriter,
+    changes: Iterable[Upsert | int],
+    position: Position,
+    lengths: Mapping[str, int],
+) -> None:
     for change in changes:
         if isinstance(change, int):
             writer.delete_documents_by_term(document.ID, str(document.memory_id(change)))
         else:
             writer.delete_documents_by_term(document.ID, str(change.memory.id))
             writer.add_document(document.tantivy_document(change))
-
-
-def _replace_position(writer: tantivy.IndexWriter, position: Position, lengths: Mapping[str, int]) -> None:
     writer.delete_documents_by_term(document.TEXT_FIELDS[0], document.MARKER)
     writer.add_document(document.position_document(str(position), lengths))
 

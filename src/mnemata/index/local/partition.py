@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -109,9 +110,9 @@ class Partition:
         with translated("close"):
             self.vectors.close()
 
-    def search(self, query: IndexQuery) -> Legs:
-        """Both legs, or those that the mode asks for; one that fails is named in `degraded`."""
-        return LegSearch(self.lexical, self.vectors, query).run()
+    def search(self, query: IndexQuery, beside: Executor | None = None) -> Legs:
+        """Both legs, or those that the mode asks for; one that fails is named in `degraded`. See LegSearch."""
+        return LegSearch(self.lexical, self.vectors, query, beside).run()
 
     def matching(self, condition: Filter, leg: Leg) -> frozenset[MemoryId]:
         if leg is Leg.LEXICAL:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mnemata.domain.errors import IndexDamaged
 from mnemata.domain.vector import Metric
-from mnemata.index.local.column_ids import IdSlots
+from mnemata.index.local.column_ids import NOT_THERE, IdSlots
 from mnemata.index.local.columns import Columns, Snapshot
 from mnemata.index.local.graph import ApproximateIndex
 from mnemata.index.local.vector_files import FileState, Saved, append, frame, load_columns, state_of
@@ -70,7 +70,7 @@ class Generation:
         self.folder = folder
         self.number = number
         self.files = files
-        self.ids = IdSlots()
+        self.ids = IdSlots(columns)
         self._metric = metric
         self.index: ApproximateIndex | None = None
         self._columns = columns
@@ -109,7 +109,7 @@ class Generation:
         generation = cls(
             folder, number=body["number"], metric=metric, columns=columns, rows=rows, files=files, saved=saved
         )
-        generation.seal_ids()
+        generation.know_ids()
         return generation
 
     @property
@@ -122,26 +122,27 @@ class Generation:
 
     @property
     def nbytes(self) -> int:
-        """Bytes in memory of columns, rows and graph, without the dictionaries of strings."""
+        """Bytes in memory of columns, ids, rows and graph, without the dictionaries of strings."""
         index = 0 if self.index is None else self.index.nbytes
-        return self._columns.nbytes + self._columns.size * self.matrix.shape[1] * 2 + index
+        rows = self._columns.size * self.matrix.shape[1] * 2
+        return self._columns.nbytes + self.ids.nbytes + rows + index
 
-    def write(self, upserts: Sequence[Upsert], removals: Iterable[int]) -> None:
+    def write(self, upserts: Sequence[Upsert], removals: Sequence[int]) -> None:
         """Put the memories in new slots, end the slots that they replace and those removed; readers see it at once.
 
         An upsert that would change nothing takes no slot: replays do not let the index grow.
         """
         vectors = self._half_precision(upserts)
-        replaced = [self.ids.find(upsert.memory.id.int) for upsert in upserts]
+        replaced = self._living([upsert.memory.id.int for upsert in upserts])
         changed = [
             place
             for place, upsert in enumerate(upserts)
-            if not self._is_current(replaced[place], upsert, vectors[place])
+            if not self._is_current(int(replaced[place]), upsert, vectors[place])
         ]
-        ended = [slot for place in changed if (slot := replaced[place]) is not None]
         self._append([upserts[place] for place in changed], vectors[changed])
-        ended.extend(self._drop(removals))
-        if changed or ended:
+        ended = np.concatenate([replaced[changed], self._living(removals)])
+        ended = ended[ended != NOT_THERE]
+        if changed or len(ended):
             self._columns.end(ended)
             self._columns.publish()
 
@@ -194,13 +195,10 @@ class Generation:
         """What happened in `source` since its slots `taken` (of the first `taken_of`) were adopted here."""
         now = source.snapshot
         ended = np.flatnonzero(~now.lives(taken))
-        for number in numbers_of(now, taken[ended]):
-            self.ids.drop(number)
         newer = taken_of + np.flatnonzero(now.alive[taken_of:])
         start = self._columns.size
         self.adopt(now, source.matrix, newer)
-        for slot, number in enumerate(numbers_of(now, newer), start):
-            self.ids.put(number, slot)
+        self.ids.put(np.arange(start, self._columns.size))
         self._columns.end(ended)
         self._columns.publish()
 
@@ -208,11 +206,9 @@ class Generation:
         """Let readers see what was adopted."""
         self._columns.publish()
 
-    def seal_ids(self) -> None:
-        """Move the ids into their compact form."""
-        columns = self.snapshot
-        slots = np.flatnonzero(columns.alive)
-        self.ids.seal(columns.column("id_high", slots), columns.column("id_low", slots), slots)
+    def know_ids(self) -> None:
+        """Let every living slot be found by its id."""
+        self.ids.put(np.flatnonzero(self.snapshot.alive))
 
     def _append(self, upserts: Sequence[Upsert], vectors: NDArray[np.float16]) -> None:
         if not upserts:
@@ -225,8 +221,7 @@ class Generation:
             [isinstance(upsert.vector, Embedded) for upsert in upserts],
             [upsert.mark for upsert in upserts],
         )
-        for slot, upsert in enumerate(upserts, start):
-            self.ids.put(upsert.memory.id.int, slot)
+        self.ids.put(np.arange(start, stop))
 
     def _reserve(self, size: int) -> None:
         self._rows.reserve(size, written=self._saved.slots, used=self._columns.size)
@@ -240,17 +235,13 @@ class Generation:
         index.write(self.folder / name)
         return state_of(self.folder, name)
 
-    def _drop(self, removals: Iterable[int]) -> list[int]:
-        ended: list[int] = []
-        for number in removals:
-            slot = self.ids.find(number)
-            if slot is not None:
-                self.ids.drop(number)
-                ended.append(slot)
-        return ended
+    def _living(self, numbers: Sequence[int]) -> NDArray[np.int64]:
+        """(n,) int64: where each memory lives, NOT_THERE where it does not."""
+        slots = self.ids.slots(numbers)
+        return np.where(self._columns.living(slots), slots, NOT_THERE)
 
-    def _is_current(self, slot: int | None, upsert: Upsert, row: NDArray[np.float16]) -> bool:
-        if slot is None:
+    def _is_current(self, slot: int, upsert: Upsert, row: NDArray[np.float16]) -> bool:
+        if slot == NOT_THERE:
             return False
         arrays = self.snapshot.arrays
         return bool(
@@ -276,8 +267,12 @@ def prefix(number: int) -> str:
 
 def numbers_of(columns: Snapshot, slots: NDArray[np.int64]) -> list[int]:
     """The ids at `slots`, as 128-bit integers."""
-    high, low = columns.column("id_high", slots).tolist(), columns.column("id_low", slots).tolist()
-    return [above << 64 | below for above, below in zip(high, low, strict=True)]
+    return as_numbers(columns.column("id_high", slots), columns.column("id_low", slots))
+
+
+def as_numbers(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> list[int]:
+    """Ids as 128-bit integers, from their halves."""
+    return [above << 64 | below for above, below in zip(high.tolist(), low.tolist(), strict=True)]
 
 
 def prepared(vectors: NDArray[np.float32], metric: Metric) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,7 +18,7 @@ from mnemata.index.local.column_filter import Chosen, Few, Many, comparable, sel
 from mnemata.index.local.column_ids import IdSlots
 from mnemata.index.local.columns import Snapshot
 from mnemata.index.local.graph import ApproximateIndex
-from mnemata.index.local.vector_generation import numbers_of
+from mnemata.index.local.vector_generation import as_numbers
 from mnemata.index.local.vector_rows import (
     IN_ORDER,
     NOTHING,
@@ -25,7 +26,6 @@ from mnemata.index.local.vector_rows import (
     Nearest,
     Query,
     best,
-    first,
     joined,
     moved,
     nearest_among,
@@ -51,90 +51,95 @@ class Live:
     position: Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Searcher:
-    """Searches by one metric."""
+class NearestSearch:
+    """One search by meaning, in two steps: `find` takes the time, in native code; `join` orders what was found.
 
-    metric: Metric
+    `matching`: how many memories the filter matches, with or without a vector.
+    """
 
-    def ranked(self, live: Live, query: Query, *, k: int, condition: Filter) -> Found:
-        """The k nearest that the filter leaves."""
-        return found_at(live.columns, self._nearest(live, query, k, _chosen(live.columns, condition)))
+    def __init__(self, live: Live, query: Query, *, metric: Metric, k: int, condition: Filter) -> None:
+        self._live = live
+        self._query = query
+        self._metric = metric
+        self._k = k
+        chosen = None if isinstance(condition, Everything) else select(live.columns, condition)
+        self.matching = live.columns.living if chosen is None else chosen.count
+        self._chosen = _comparable(live.columns, chosen)
 
-    def joined(
-        self, live: Live, query: Query, numbers: Sequence[int], *, k: int, condition: Filter
-    ) -> tuple[Found, int]:
-        """The k nearest that the filter leaves, and among them those of `numbers` that have a vector.
+    @property
+    def rows(self) -> float:
+        """About how many rows could be gathered and compared in the time that `find` takes."""
+        compared, asked = self._costs()
+        return min(compared, asked)
 
-        With it how many memories the filter matches, with or without a vector.
-        """
-        columns = live.columns
-        chosen = _chosen(columns, condition)
-        nearest = self._nearest(live, query, k, chosen)
-        known = set(nearest.slots.tolist())
-        others = np.array([slot for slot in slots_of(live, numbers).tolist() if slot not in known], np.int64)
+    def find(self) -> Nearest:
+        """The k nearest that the filter leaves, and some more. Equal ones are not in the order of their ids yet."""
+        compared, asked = self._costs()
+        found = self._approximate() if asked < compared else None
+        live = self._live
+        return self._exact(live.matrix, live.columns.size, self._chosen) if found is None else found
+
+    def join(self, nearest: Nearest, numbers: Sequence[int] = ()) -> Found:
+        """The k best of the nearest, and among them those of `numbers` that have a vector, however far they are."""
+        live, wide = self._live, len(nearest.slots)
+        kept, others = _shared(nearest.slots, slots_of(live, numbers))
         if len(others):
-            scored = Nearest(others, scores_at(live.matrix, others, query, self.metric))
-            nearest = _in_order(columns, joined([nearest, scored]))
-        return found_at(columns, nearest), columns.living if chosen is None else chosen.count
+            scored = Nearest(others, scores_at(live.matrix, others, self._query, self._metric))
+            nearest = joined([nearest, scored])
+            kept = np.concatenate([kept, np.ones(len(others), np.bool_)])
+        high, low = (live.columns.column(half, nearest.slots) for half in ("id_high", "id_low"))
+        order = np.lexsort((low, high, -nearest.scores))
+        if wide > self._k:
+            is_near = order < wide
+            order = order[kept[order] | (is_near & (is_near.cumsum() <= self._k))]
+        return Found(as_numbers(high[order], low[order]), nearest.scores[order].tolist())
 
-    def _nearest(self, live: Live, query: Query, k: int, chosen: Chosen | None) -> Nearest:
-        """The k nearest of the chosen slots that have a vector, ties by id."""
-        columns = live.columns
-        if chosen is not None:
-            chosen = comparable(columns, chosen)
-        elif not columns.whole:
-            chosen = Many(columns.comparable)
-        wide = self._approximate(live, query, k + TIES, chosen)
-        if wide is None:
-            wide = self._exact(live.matrix, columns.size, query, k + TIES, chosen)
-        return first(_in_order(columns, wide), k)
+    def _costs(self) -> tuple[float, float]:
+        """What it costs to compare all of the chosen ones, and to ask the index: in gathered rows."""
+        size, index, chosen = self._live.columns.size, self._live.index, self._chosen
+        count = size if chosen is None else chosen.count
+        compared = IN_ORDER * size if chosen is None else count
+        if index is None or count == 0:
+            return compared, math.inf
+        return compared, index.cost(k=self._k + TIES, share=count / size)
 
-    def _approximate(self, live: Live, query: Query, k: int, chosen: Chosen | None) -> Nearest | None:
-        """What the index finds in its slots, and exact search in those behind.
-
-        None where comparing all is faster, and where the index found too few.
-        """
-        size, index = live.columns.size, live.index
-        if index is None or not _is_faster(index, size, chosen, k):
+    def _approximate(self) -> Nearest | None:
+        """What the index finds in its slots, and exact search in those behind. None where the index found too few."""
+        live, k, index = self._live, self._k + TIES, self._live.index
+        if index is None:
             return None
-        covered = index.size
-        mask = None if chosen is None else chosen.mask_of(size)
+        size, covered = live.columns.size, index.size
+        mask = None if self._chosen is None else self._chosen.mask_of(size)
         held = covered if mask is None else int(np.count_nonzero(mask[:covered]))
         if held == 0:
             return None
-        indexed = index.search(
-            query, k=k, chosen=None if mask is None else mask[:covered], share=held / covered
-        )
-        if len(indexed.slots) < min(k - TIES, held):
+        within = None if mask is None else mask[:covered]
+        indexed = index.search(self._query, k=k, chosen=within, share=held / covered)
+        if len(indexed.slots) < min(self._k, held):
             return None
         behind = None if mask is None else Many(mask[covered:])
-        later = self._exact(live.matrix[covered:], size - covered, query, k, behind)
+        later = self._exact(live.matrix[covered:], size - covered, behind)
         return best([indexed, moved(later, covered)], k) if len(later.slots) else indexed
 
-    def _exact(self, matrix: Matrix, size: int, query: Query, k: int, chosen: Chosen | None) -> Nearest:
-        """The k nearest of the first `size` rows, by comparing every chosen one (None: all of them)."""
+    def _exact(self, matrix: Matrix, size: int, chosen: Chosen | None) -> Nearest:
+        """The nearest of the first `size` rows, by comparing every chosen one (None: all of them)."""
+        query, k, metric = self._query, self._k + TIES, self._metric
         match chosen:
             case None if size == 0:
                 return NOTHING
             case None:
-                return nearest_of_all(matrix, size, query, k=k, metric=self.metric, chosen=None)
+                return nearest_of_all(matrix, size, query, k=k, metric=metric, chosen=None)
             case Many(mask=mask) if chosen.count * _SCAN > size:
-                return nearest_of_all(matrix, size, query, k=k, metric=self.metric, chosen=mask)
+                return nearest_of_all(matrix, size, query, k=k, metric=metric, chosen=mask)
             case Few() | Many():
-                return nearest_among(matrix, chosen.numbers(), query, k=k, metric=self.metric)
-
-
-def _is_faster(index: ApproximateIndex, size: int, chosen: Chosen | None, k: int) -> bool:
-    """Whether the index is estimated to answer before an exact search does."""
-    count = size if chosen is None else chosen.count
-    exact = IN_ORDER * size if chosen is None else count
-    return count > 0 and index.cost(k=k, share=count / size) < exact
+                return nearest_among(matrix, chosen.numbers(), query, k=k, metric=metric)
 
 
 def slots_of(live: Live, numbers: Sequence[int]) -> NDArray[np.int64]:
     """The slots of those of the memories that have a vector, in their order."""
     columns = live.columns
+    if not numbers:
+        return np.empty(0, np.int64)
     slots = live.ids.slots(numbers)
     if (slots >= columns.size).any():
         slots = _as_seen(live, numbers, slots)
@@ -142,12 +147,25 @@ def slots_of(live: Live, numbers: Sequence[int]) -> NDArray[np.int64]:
     return slots[columns.lives(slots) & columns.column("has_vector", slots)]
 
 
-def found_at(columns: Snapshot, nearest: Nearest) -> Found:
-    return Found(numbers_of(columns, nearest.slots), nearest.scores.tolist())
+def _comparable(columns: Snapshot, chosen: Chosen | None) -> Chosen | None:
+    """Those of the chosen slots whose vector is there; None: every slot."""
+    if chosen is not None:
+        return comparable(columns, chosen)
+    return None if columns.whole else Many(columns.comparable)
 
 
-def _chosen(columns: Snapshot, condition: Filter) -> Chosen | None:
-    return None if isinstance(condition, Everything) else select(columns, condition)
+def _shared(
+    slots: NDArray[np.int64], named: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which of `slots` are named, and those named that are not among them."""
+    kept = np.zeros(len(slots), np.bool_)
+    if not (len(slots) and len(named)):
+        return kept, named
+    order = slots.argsort()
+    places = order[np.minimum(slots.searchsorted(named, sorter=order), len(slots) - 1)]
+    there = slots[places] == named
+    kept[places[there]] = True
+    return kept, named[~there]
 
 
 def _as_seen(live: Live, numbers: Sequence[int], slots: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -158,10 +176,3 @@ def _as_seen(live: Live, numbers: Sequence[int], slots: NDArray[np.int64]) -> ND
         seen = select(live.columns, unchanged).numbers()
         before[place] = seen[0] if len(seen) else -1
     return before
-
-
-def _in_order(columns: Snapshot, found: Nearest) -> Nearest:
-    """Best first, ties by id."""
-    high, low = columns.column("id_high", found.slots), columns.column("id_low", found.slots)
-    order = np.lexsort((low, high, -found.scores))
-    return Nearest(found.slots[order], found.scores[order])

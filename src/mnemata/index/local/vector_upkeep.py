@@ -83,7 +83,7 @@ class Upkeep:
         taken = np.flatnonzero(columns.alive)
         new.adopt(columns, matrix, taken)
         new.publish()
-        new.seal_ids()
+        new.know_ids()
         kind = self._wanted(columns.vectors)
         if kind is not None:
             new.use_index(self._build(new.snapshot, new.matrix, kind, halted, size=new.snapshot.size))

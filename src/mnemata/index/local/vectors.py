@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from mnemata.domain.change import START, Position
 from mnemata.domain.errors import IndexDamaged, SpaceMismatch
 from mnemata.domain.filter import Everything, Filter
-from mnemata.domain.found import Found
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.query import Candidate
 from mnemata.domain.vector import Metric, Space
@@ -33,7 +32,7 @@ from mnemata.index.local.vector_generation import (
 )
 from mnemata.index.local.vector_options import VectorOptions
 from mnemata.index.local.vector_rows import Query, scores_at
-from mnemata.index.local.vector_search import Live, Searcher, slots_of
+from mnemata.index.local.vector_search import Live, NearestSearch, slots_of
 from mnemata.index.local.vector_upkeep import Upkeep
 from mnemata.index.protocol import Embedded, Remove, Upsert, Vector
 from mnemata.observability.logging import get_logger
@@ -41,9 +40,6 @@ from mnemata.observability.logging import get_logger
 __all__ = ["VectorLeg", "VectorOptions", "VectorStatistics", "memory_id"]
 
 _log = get_logger("index")
-
-_SEAL_AT = 65_536
-"""Ids in the dictionary beyond which `maintain` moves them into arrays."""
 
 
 def never() -> bool:
@@ -82,7 +78,6 @@ class VectorLeg:
         self._path = path
         self._space = space
         self._metric = metric
-        self._searcher = Searcher(metric=metric)
         self._upkeep = Upkeep(metric=metric, options=options)
         self._writing = threading.Lock()
         self._saving = threading.Lock()
@@ -141,20 +136,12 @@ class VectorLeg:
 
     def search(self, vector: Vector, *, k: int, condition: Filter) -> list[Candidate]:
         """The k nearest memories that the filter matches, best first, ties by memory id."""
-        return list(self.nearest(vector, k=k, condition=condition))
+        search = self.begin(vector, k=k, condition=condition)
+        return list(search.join(search.find()))
 
-    def nearest(self, vector: Vector, *, k: int, condition: Filter) -> Found:
-        """As `search`, as numbers: for callers that join many candidates before they need a memory's id."""
-        return self._searcher.ranked(self._live, self._query(vector), k=k, condition=condition)
-
-    def joined(
-        self, vector: Vector, numbers: Sequence[int], *, k: int, condition: Filter
-    ) -> tuple[Found, int]:
-        """As `nearest`, and among them those of `numbers` (`MemoryId.int`) that have a vector, however far they are.
-
-        With it how many memories the filter matches, as `count`.
-        """
-        return self._searcher.joined(self._live, self._query(vector), numbers, k=k, condition=condition)
+    def begin(self, vector: Vector, *, k: int, condition: Filter) -> NearestSearch:
+        """A search for the k nearest on what there is now: the filter is evaluated, and nothing compared yet."""
+        return NearestSearch(self._live, self._query(vector), metric=self._metric, k=k, condition=condition)
 
     def score(self, vector: Vector, ids: Iterable[MemoryId]) -> dict[MemoryId, float]:
         """The exact score of each of those memories that has a vector."""
@@ -205,11 +192,11 @@ class VectorLeg:
         """Do one thing that makes later searches faster or the index smaller. True if there was something to do.
 
         For a background thread, again and again: compacts when more than a fifth of the slots has ended, builds or
-        extends the graph or lists, packs the ids. Searches and `apply` go on meanwhile. A build is given up within
+        extends the graph or lists. Searches and `apply` go on meanwhile. A build is given up within
         a second of `halted` being true. `patient`: many vectors are coming, and the graph or lists may lag behind by more.
         """
         with self._maintaining, suppress(BuildGivenUp):
-            return self._compact(halted) or self._index(halted, patient=patient) or self._pack_ids()
+            return self._compact(halted) or self._index(halted, patient=patient)
         return False
 
     def verify(self) -> None:
@@ -286,13 +273,6 @@ class VectorLeg:
             self._live = self._seen(self._live.position)
         _log.info("vector_slots_compacted", slots=live.columns.size, living=len(taken), path=str(self._path))
         return True
-
-    def _pack_ids(self) -> bool:
-        with self._writing:
-            if self._generation.ids.unsealed < _SEAL_AT:
-                return False
-            self._generation.seal_ids()
-            return True
 
     def _manifest(
         self, generation: Generation, files: Files, position: Position, unsaved: Unsaved
