@@ -16,6 +16,7 @@ import psutil
 from benchmarks.load.knee import exhausted, is_over, knee
 from benchmarks.load.scenarios import LIGHT, Scenario, Step
 from benchmarks.load.targets import Target
+from benchmarks.scale.ingest import until_indexed
 from benchmarks.speed.corpus import Corpus
 from mnemata.embedding.onnx import MINILM
 
@@ -42,6 +43,8 @@ def climb(target: Target, scenario: Scenario, corpus: Corpus, pace: Pace, told: 
     steps = list[dict[str, Any]]()
     for number, step in enumerate(scenario.steps):
         told(f"{scenario.name}: {step.label or step.total}")
+        # What loaders left behind is not for the next step to wait for.
+        until_indexed(target.client)
         run = f"{scenario.name}-{number}"
         steps.append(_figures(scenario, step, _taken(target, step, {**material, "run": run}, pace)))
         if scenario.climbs and is_over([one["throughput"] for one in steps]):

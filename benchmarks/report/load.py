@@ -46,12 +46,29 @@ def _steps(scenario: dict[str, Any]) -> str:
             step["label"] or step["clients"],
             step["throughput"],
             *(sum(step[kind].values()) for kind in ("refused", "failures", "degraded")),
+            _spent_ms(step),
             *(_cores(step, name) for name in names),
         )
         for step in scenario["steps"]
     ]
-    head = ("clients", f"{scenario['unit']} a second", "refused", "failed", "degraded")
+    head = (
+        "clients",
+        f"{scenario['unit']} a second",
+        "refused",
+        "failed",
+        "degraded",
+        f"processor ms for {_EACH[scenario['unit']]}",
+    )
     return table((*head, *(f"cores: {name}" for name in names)), rows)
+
+
+_EACH = {"requests": "a request", "memories": "a memory"}
+
+
+def _spent_ms(step: dict[str, Any]) -> float | None:
+    """Of all the platform's processes: what depends least on what else runs."""
+    spent = sum(value for name, value in step["cores"].items() if name not in {LOAD, OTHERS})
+    return round(1e3 * spent / step["throughput"], 2) if step["throughput"] else None
 
 
 def _groups(scenario: dict[str, Any]) -> list[str]:

@@ -17,8 +17,10 @@ def section(figures: dict[str, Any]) -> str:
         f"dozens of memories each. Stored in {seconds / 60:,.0f} minutes by batches with vectors, {number(about['count'] / seconds)} a "
         "second until all were found.",
         _ingest(chunks),
-        _searches(figures["searches"]),
+        _searches(figures["searches"]) if "searches" in figures else "",
         _sizes(figures),
+        _behind(figures),
+        _rebuilt(figures["rebuild"]) if "rebuild" in figures else "A rebuild was not measured.",
     )
 
 
@@ -67,36 +69,54 @@ def _searches(searches: dict[str, Any]) -> str:
 
 
 def _sizes(figures: dict[str, Any]) -> str:
-    count, sizes, memory = figures["about"]["count"], figures["sizes"], figures["memory"]
-    settled, start, rebuilt = figures["settled"], figures["start"], figures["rebuild"]
-    rows = [
-        (
-            "PostgreSQL, tables and indexes",
-            f"{sizes['database_mb']:,.0f} MB",
-            f"{sizes['database_mb'] * 1e6 / count:,.0f}",
-        ),
-        ("search index on disk", f"{sizes['index_mb']:,.0f} MB", f"{sizes['index_mb'] * 1e6 / count:,.0f}"),
-        (
-            "resident memory beyond the empty platform, after a start and searches",
-            f"{(memory['resident'] - figures['base']['resident']) / 1e6:,.0f} MB",
-            f"{memory['bytes_per_memory']:,}",
-        ),
-        ("of it in no file", "", f"{memory['private_bytes_per_memory']:,}"),
-        ("the empty platform", f"{figures['base']['resident'] / 1e6:,.0f} MB", ""),
-        ("most that was resident while the background finished", f"{settled['peak_mb']:,.0f} MB", ""),
-        ("most that was resident in a rebuild", f"{rebuilt['peak_mb']:,.0f} MB", ""),
-        ("PostgreSQL and cache, resident", f"{memory['database'] / 1e6:,.0f} MB", ""),
+    count, base = figures["about"]["count"], figures["base"]
+    rows: list[tuple[str, float | None, float | None]] = [
+        ("the empty platform, resident", base["resident"] / 1e6, None)
     ]
-    if "node_mb" in memory:
-        rows.append(("search node, resident", f"{memory['node_mb']:,.0f} MB", ""))
-    started = (
-        f"The background was at rest {settled['seconds']:,.0f} s behind the last write. A start is ready in "
-        f"{number(start['ready_s'])} s, and gives a whole answer in {number(start['first_whole_answer_s'])} s (load {start['load']})."
-    )
-    built = (
+    if sizes := figures.get("sizes"):
+        rows += [
+            ("PostgreSQL, tables and indexes", sizes["database_mb"], sizes["database_mb"] * 1e6 / count),
+            ("search index on disk", sizes["index_mb"], sizes["index_mb"] * 1e6 / count),
+        ]
+    if memory := figures.get("memory"):
+        beyond, private = memory["bytes_per_memory"], memory["private_bytes_per_memory"]
+        rows += [
+            ("resident beyond the empty platform, after a start and searches", beyond * count / 1e6, beyond),
+            ("of it in no file", private * count / 1e6, private),
+            ("PostgreSQL and cache, resident", memory["database"] / 1e6, None),
+            ("search node, resident", memory.get("node_mb"), None),
+        ]
+    peaks = [chunk["peak_mb"] for chunk in figures["ingest"]]
+    rows.append(("most that was resident while memories were stored", max(peaks), None))
+    if rebuilt := figures.get("rebuild"):
+        rows.append(("most that was resident in a rebuild", rebuilt["peak_mb"], None))
+    told = [
+        (name, round(mb), None if each is None else round(each)) for name, mb, each in rows if mb is not None
+    ]
+    return table(("what", "MB", "bytes a memory"), told)
+
+
+def _behind(figures: dict[str, Any]) -> str:
+    """What went on behind the writes, and how long a start takes."""
+    told = list[str]()
+    if settled := figures.get("settled"):
+        told.append(
+            f"The background was at rest {settled['seconds']:,.0f} s behind the last write (load {settled['load']})."
+        )
+        if compared := settled.get("compared"):
+            told.append(f"{compared:,} vectors were in no graph then, and are compared one by one.")
+    if start := figures.get("start"):
+        told.append(
+            f"A start is ready in {number(start['ready_s'])} s, and gives a whole answer in "
+            f"{number(start['first_whole_answer_s'])} s (load {start['load']})."
+        )
+    return " ".join(told)
+
+
+def _rebuilt(rebuilt: dict[str, Any]) -> str:
+    return (
         f"A rebuild beside the live index takes {rebuilt['seconds']:,.0f} s ({rebuilt['documents_per_s']:,.0f} memories a second). "
         f"{rebuilt['searches']:,} searches meanwhile: p50 {number(rebuilt['searches_p50_ms'])} ms, p95 "
         f"{number(rebuilt['searches_p95_ms'])} ms, longest {number(rebuilt['searches_max_ms'])} ms, "
         f"{rebuilt['searches_not_whole']} not whole."
     )
-    return paragraphs(table(("what", "size", "bytes a memory"), rows), started, built)

@@ -47,7 +47,9 @@ def main() -> int:
         record = Record(
             folder / "record.json", {"engine": options.engine, "count": options.count, "corpus": corpus.name}
         )
-        if not _measured(folder, corpus, _plan(options), record, minutes=options.minutes):
+        if not options.so_far and not _measured(
+            folder, corpus, _plan(options), record, minutes=options.minutes
+        ):
             print("there is more to do: the same call again goes on from here")
             return GOES_ON
     figures = {**record.figures, "machine": machine()}
@@ -127,6 +129,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_COUNT} made-up memories: to see that it runs"
     )
+    parser.add_argument("--so-far", action="store_true", help="measure nothing more: write what is known")
     parser.add_argument("--json", type=Path, help="where the figures are written")
     options = parser.parse_args()
     if options.quick:

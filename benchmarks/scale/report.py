@@ -12,8 +12,11 @@ def show(console: Console, figures: dict[str, Any]) -> None:
     about = figures["about"]
     console.print(f"\n{about['count']:,} memories in PostgreSQL and {about['engine']}")
     _show_ingest(console, figures["ingest"])
-    _show_searches(console, figures["searches"])
+    _show_searches(console, figures.get("searches", {}))
     for name in ("settled", "sizes", "start", "memory", "rebuild"):
+        if name not in figures:
+            console.print(f"  {name}: not measured")
+            continue
         told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in figures[name].items())
         console.print(f"  {name}: {told}")
 

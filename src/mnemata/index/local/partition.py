@@ -34,13 +34,17 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionCounts:
-    """`deleted`: versions that are masked and not compacted away yet, in both legs."""
+    """`deleted`: versions that are masked and not compacted away yet, in both legs.
+
+    `compared`: vectors that are in no graph or list yet: a search that is not narrowed much compares them one by one.
+    """
 
     documents: int = 0
     vectors: int = 0
     deleted: int = 0
     segments: int = 0
     unfolded: int = 0
+    compared: int = 0
 
 
 class Partition:
@@ -103,6 +107,7 @@ class Partition:
             deleted=vectors.deleted + view.main.documents - view.main.live,
             segments=view.main.searcher.num_segments,
             unfolded=self.lexical.unfolded,
+            compared=vectors.documents + vectors.deleted - vectors.indexed,
         )
 
     def close(self) -> None:

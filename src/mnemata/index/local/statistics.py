@@ -29,7 +29,12 @@ def of_generation(generation: IndexGeneration, tenant: TenantId | None) -> Index
         epoch=generation.identity.epoch,
         space=generation.identity.space,
         positions=(generation.position,),
-        details={"generation": generation.folder.name, "tenants": len(tenants), "unfolded": total.unfolded},
+        details={
+            "generation": generation.folder.name,
+            "tenants": len(tenants),
+            "unfolded": total.unfolded,
+            "compared": total.compared,
+        },
     )
 
 
