@@ -1,10 +1,10 @@
 """How fast it is, beside its parts and its peers, and through HTTP.
 
-    python -m benchmarks.speed --data FOLDER [--quick] [--json figures.json]
+    python -m benchmarks.speed --data FOLDER [--parts process,http] [--quick] [--json figures.json]
 
 In one run: bare FAISS and tantivy, our index, our whole recall, LanceDB, Chroma and PostgreSQL with pgvector, in process, with the
-same vectors and questions; then a real server over HTTP. `--quick` is a smoke test on a few thousand memories: its figures
-show that everything runs, not how fast it is.
+same vectors and questions; then a real server over HTTP. `--parts` measures less: `process`, `http`, or single parts of the
+latter. `--quick` is a smoke test on a few thousand memories: its figures show that everything runs, not how fast it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,65 +25,21 @@ os.environ.setdefault("LANCEDB_LOG", "error")
 from rich.console import Console
 
 from benchmarks.figures import RESULTS, TRIALS, machine, write
-from benchmarks.speed import door, report, startup
+from benchmarks.speed import over_http, report
 from benchmarks.speed.compare import compare
 from benchmarks.speed.corpus import Corpus, dialogues, synthetic
 from benchmarks.speed.goals import summary
-from benchmarks.speed.serving import Server
+from benchmarks.speed.sizes import QUICK, WHOLE, Sizes
 from mnemata import __version__
 from mnemata.embedding.onnx import MINILM, OnnxEmbedder
 from mnemata.observability.logging import configure
 
 CACHE = Path(__file__).parents[2] / ".cache" / "speed"
+PROCESS, HTTP = "process", "http"
 WIDTH = 170
 """Columns of the tables in a file or a log."""
 
 Told = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
-    """How much is stored and asked. `compared`: turns in process; `served`: memories over HTTP; `full`: for memory.
-
-    `still_s`: how long the server has to be at rest before it is measured. It saves and tidies up every ten seconds.
-    """
-
-    compared: int
-    served: int
-    full: int
-    questions: int
-    searches: int
-    writes: int
-    model_texts: int
-    model_rounds: int
-    starts: int
-    still_s: float
-
-
-WHOLE = Sizes(
-    compared=50_000,
-    served=100_000,
-    full=300_000,
-    questions=300,
-    searches=900,
-    writes=200,
-    model_texts=4_096,
-    model_rounds=4,
-    starts=3,
-    still_s=13.0,
-)
-QUICK = Sizes(
-    compared=1_000,
-    served=1_000,
-    full=1_500,
-    questions=20,
-    searches=30,
-    writes=10,
-    model_texts=128,
-    model_rounds=1,
-    starts=1,
-    still_s=1.0,
-)
 
 
 def main() -> None:
@@ -94,26 +50,26 @@ def main() -> None:
     with console.status("starting") as status:
         told = status.update if console.is_terminal else console.print
         corpus = _corpus(options.data, sizes)
-        figures = _measured(corpus, sizes, told, parts=options.parts.split(","))
-    rows = summary(figures) if {"contestants", "http"} <= figures.keys() else []
+        figures = _measured(corpus, sizes, told, parts=options.parts)
+    rows = summary(figures)
     figures["summary"] = [asdict(row) for row in rows]
-    if rows:
-        report.show(console, figures, rows)
+    report.show(console, figures, rows)
     write(options.json, figures)
     console.print(f"\nwritten to {options.json}")
 
 
-def _measured(corpus: Corpus, sizes: Sizes, told: Told, *, parts: list[str]) -> dict[str, Any]:
+def _measured(corpus: Corpus, sizes: Sizes, told: Told, *, parts: set[str]) -> dict[str, Any]:
     before = os.getloadavg()[0]
     figures = dict[str, Any]()
     with tempfile.TemporaryDirectory(prefix="mnemata-speed-") as name:
         folder = Path(name)
         # An embedded PostgreSQL that root starts runs as another user, who must reach its folder.
         folder.chmod(0o755)
-        if "process" in parts:
+        if PROCESS in parts:
             figures |= asyncio.run(compare(corpus, folder, questions=sizes.questions, told=told))
-        if "http" in parts:
-            figures["http"] = _http(corpus, folder / "served", sizes, told)
+        if parts != {PROCESS}:
+            served = folder / "served"
+            figures["http"] = over_http.measure(corpus, served, sizes, parts=parts, told=told)
     return {
         "version": __version__,
         "corpus": corpus.name,
@@ -125,36 +81,6 @@ def _measured(corpus: Corpus, sizes: Sizes, told: Told, *, parts: list[str]) -> 
         },
         **figures,
     }
-
-
-def _http(corpus: Corpus, data_dir: Path, sizes: Sizes, told: Told) -> dict[str, Any]:
-    server = Server(data_dir)
-    server.start()
-    try:
-        # Last first: their texts stand in no memory that is stored with a vector.
-        fresh = list(dict.fromkeys(turn.spoken for turn in corpus.turns[::-1]))
-        figures: dict[str, Any] = {
-            "model": door.with_the_model(
-                server, fresh[: sizes.model_texts], rounds=sizes.model_rounds, told=told
-            )
-        }
-        base = startup.footprint(server, corpus, still_s=sizes.still_s)
-        figures["bulk"] = door.load(server, corpus, 0, sizes.served, told)
-        figures["searches"] = door.searches(
-            server, corpus, corpus.questions[-sizes.searches :], told, still_s=sizes.still_s
-        )
-        writes = fresh[sizes.model_texts : sizes.model_texts + sizes.writes]
-        figures["single_writes"] = door.single_writes(server, writes, told)
-        told("starting again")
-        figures["start"] = startup.restarts(server, corpus, times=sizes.starts)
-        figures["bulk_after"] = door.load(server, corpus, sizes.served, sizes.full, told)
-        told("reading off memory")
-        figures["memory"] = startup.memory(
-            base, startup.footprint(server, corpus, still_s=sizes.still_s), sizes.full
-        )
-    finally:
-        server.stop()
-    return figures
 
 
 def _corpus(data: Path | None, sizes: Sizes) -> Corpus:
@@ -184,7 +110,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="a smoke test of under a minute, on few memories"
     )
-    parser.add_argument("--parts", default="process,http", help="process, http or both, with a comma between")
+    parser.add_argument(
+        "--parts",
+        type=_parts,
+        default=f"{PROCESS},{HTTP}",
+        help=f"with commas between: {PROCESS}, {HTTP}, or some of the latter's parts: {', '.join(over_http.PARTS)}",
+    )
     parser.add_argument(
         "--json",
         type=Path,
@@ -194,6 +125,15 @@ def _options() -> argparse.Namespace:
     options.json = options.json or (TRIALS if options.quick else RESULTS) / "speed.json"
     options.data = _folder(parser, options.data, needed=not options.quick)
     return options
+
+
+def _parts(given: str) -> set[str]:
+    """The names with `http` replaced by all of its parts."""
+    named = set(given.split(","))
+    unknown = named - {PROCESS, HTTP, *over_http.PARTS}
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no part {', '.join(sorted(unknown))}")
+    return named - {HTTP} | (set(over_http.PARTS) if HTTP in named else set())
 
 
 def _folder(parser: argparse.ArgumentParser, given: str, *, needed: bool) -> Path | None:

@@ -17,9 +17,11 @@ def show(console: Console, figures: dict[str, Any], rows: Sequence[Row]) -> None
         f"\nMnemata {figures['version']} · {figures['corpus']} · {machine['cores']} cores, {machine['processor']} · "
         f"load {machine['load_before']} before, {machine['load_after']} after"
     )
-    for scenario in figures["contestants"]["mnemata_index"]["scenarios"]:
-        _show_scenario(console, figures, scenario)
-    _show_http(console, figures["http"])
+    if "contestants" in figures:
+        for scenario in figures["contestants"]["mnemata_index"]["scenarios"]:
+            _show_scenario(console, figures, scenario)
+    if "http" in figures:
+        _show_http(console, figures["http"])
     _show_summary(console, rows)
 
 
@@ -45,6 +47,16 @@ def _show_scenario(console: Console, figures: dict[str, Any], scenario: str) -> 
 
 
 def _show_http(console: Console, http: dict[str, Any]) -> None:
+    if "searches" in http:
+        _show_searches(console, http)
+    for name in http:
+        if name == "searches":
+            continue
+        told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in http[name].items())
+        console.print(f"  {name.replace('_', ' ')}: {told}")
+
+
+def _show_searches(console: Console, http: dict[str, Any]) -> None:
     table = Table(title=f"HTTP, {http['bulk']['memories']:,} memories", title_justify="left")
     table.add_column("search")
     for name in ("p10 ms", "p50 ms", "p95 ms", "load", "inside, p50 by stage"):
@@ -59,9 +71,6 @@ def _show_http(console: Console, http: dict[str, Any]) -> None:
                 stages,
             )
     console.print(table)
-    for name in ("single_writes", "bulk", "model", "start", "memory"):
-        told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in http[name].items())
-        console.print(f"  {name.replace('_', ' ')}: {told}")
 
 
 def _show_summary(console: Console, rows: Sequence[Row]) -> None:

@@ -64,6 +64,21 @@ class Footprint:
     database: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processor:
+    """Seconds of processor time since a start: of the serving process, and of its children, which are the database."""
+
+    server: float
+    database: float
+
+    def since(self, before: Processor, *, things: int) -> dict[str, float]:
+        """Milliseconds for each of so many things."""
+        return {
+            "server_processor_ms": round((self.server - before.server) * 1e3 / things, 3),
+            "database_processor_ms": round((self.database - before.database) * 1e3 / things, 3),
+        }
+
+
 class Server:
     """`mnemata serve` on a data folder; its log lies beside the folder.
 
@@ -143,6 +158,15 @@ class Server:
             database=sum(_share(child) for child in children),
         )
 
+    def processor(self) -> Processor:
+        """What it has worked by now."""
+        serving = psutil.Process(self.pid)
+        own = serving.cpu_times()
+        return Processor(
+            server=own.user + own.system,
+            database=sum(_worked(child) for child in serving.children(recursive=True)),
+        )
+
     def _ready(self) -> bool:
         with contextlib.suppress(OSError, ValueError, KeyError, http.client.HTTPException):
             about = json.loads((self._data_dir / "server.json").read_text("utf-8"))
@@ -172,6 +196,15 @@ def _share(process: psutil.Process) -> int:
         return process.memory_full_info().pss
     except psutil.Error:
         return 0
+
+
+def _worked(process: psutil.Process) -> float:
+    """Seconds of processor time, with those of its children that have ended."""
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _environment() -> dict[str, str]:
