@@ -276,7 +276,7 @@ def matrix_of(chosen: sets.RetrievalSet, cache: Path | None, *, conversational: 
 def embedded(chosen: sets.RetrievalSet, cache: Path | None) -> tuple[np.ndarray, np.ndarray]:
     kept = None if cache is None else cache / f"{chosen.name}.npz"
     if kept is None or not kept.exists():
-        embedder = build("all-MiniLM-L6-v2", model_path=None, threads=0)
+        embedder = build("all-MiniLM-L6-v2", model_path=None)
         if embedder is None:
             raise SystemExit("there is no model to embed with")
         vectors = embedder.embed_documents([_spoken(memory) for memory in chosen.memories])

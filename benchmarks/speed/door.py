@@ -123,11 +123,11 @@ def single_writes(server: Server, texts: Sequence[str], told: Told, *, still_s: 
 
 
 def with_the_model(server: Server, texts: Sequence[str], *, rounds: int, told: Told) -> dict[str, Any]:
-    """Bulk writes that the platform embeds, beside a bare loop over the same model: the same texts, new ones each round.
+    """Bulk writes that the platform embeds, beside the bare model, as quick as it goes: the same texts, new ones each round.
 
     Who goes first changes with the round: what the machine does besides, and how it warms up, hits both alike.
     """
-    bare = Bare(min(4, os.cpu_count() or 1))
+    bare = Bare(calls=min(4, os.cpu_count() or 1))
     bare.embed(texts[:8])
     each = len(texts) // rounds
     rates: list[tuple[float, float]] = []

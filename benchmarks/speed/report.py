@@ -49,11 +49,10 @@ def _show_scenario(console: Console, figures: dict[str, Any], scenario: str) -> 
 def _show_http(console: Console, http: dict[str, Any]) -> None:
     if "searches" in http:
         _show_searches(console, http)
-    for name in http:
-        if name == "searches":
-            continue
-        told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in http[name].items())
-        console.print(f"  {name.replace('_', ' ')}: {told}")
+    for name, figures in http.items():
+        if name != "searches":
+            told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in figures.items())
+            console.print(f"  {name.replace('_', ' ')}: {told}")
 
 
 def _show_searches(console: Console, http: dict[str, Any]) -> None:

@@ -140,7 +140,10 @@ class EmbeddingSettings(Section):
         description="Where the model's ONNX file lies, in place of the installed one: the same file.",
     )
     threads: int = Field(
-        default=0, ge=0, le=64, description="Threads of the model; 0: as many as there are cores, at most 4."
+        default=0,
+        ge=0,
+        le=64,
+        description="Documents are embedded by so many threads, each a call of its own; 0: as many as there are cores, at most 4.",
     )
     batch_size: int = Field(default=64, ge=1, le=1_024, description="Texts per model call at most.")
     queue_size: int = Field(default=10_000, ge=1, description="Texts that may wait for the model.")

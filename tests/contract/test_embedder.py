@@ -34,7 +34,7 @@ ODD_TEXTS = {
 
 @pytest.fixture(scope="module", params=sorted(known_spaces()))
 def embedder(request):
-    engine = build(request.param, model_path=None, threads=1)
+    engine = build(request.param, model_path=None)
     assert engine is not None
     yield engine
     engine.close()
@@ -102,7 +102,7 @@ def test_texts_that_share_words_are_nearer_than_texts_that_do_not(embedder):
 
 def test_closing_twice_is_harmless():
     for name in known_spaces():
-        engine = build(name, model_path=None, threads=1)
+        engine = build(name, model_path=None)
         assert engine is not None
         engine.close()
         engine.close()

@@ -106,7 +106,7 @@ def model_check(settings: Settings) -> Check:
 
     chosen = settings.embedding
     try:
-        embedder = build(chosen.model, model_path=chosen.model_path, threads=chosen.threads)
+        embedder = build(chosen.model, model_path=chosen.model_path)
         if embedder is None:
             return Check(name="model", says="none: memories are found by their words only")
         with contextlib.closing(embedder):

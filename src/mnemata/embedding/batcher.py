@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,10 +21,10 @@ RETRY_AFTER_S = 1.0
 class Batcher:
     """Joins what waits into model calls, without delay: a call starts as soon as its thread is free.
 
-    Queries and documents have a thread each, so that a query waits at most for the queries before it, however
+    Queries have a thread of their own, so that a query waits at most for the queries before it, however
     long the documents in progress are. Belongs to one event loop, and owns the embedder: `close` closes it.
 
-    `batch_size`: documents per call of the embedder at most. `queue_size`: texts that may wait.
+    `batch_size`: documents per call of the embedder at most. `document_calls`: how many such calls run at once. `queue_size`: texts that may wait.
     `timeout_s`: longest wait for a query.
     """
 
@@ -33,6 +34,7 @@ class Batcher:
         *,
         metrics: Metrics,
         batch_size: int = 64,
+        document_calls: int = 1,
         queue_size: int = 10_000,
         timeout_s: float = 30.0,
     ) -> None:
@@ -48,7 +50,11 @@ class Batcher:
             metrics=metrics,
         )
         self._documents = Lane(
-            embedder.embed_documents, kind="document", batch_size=batch_size, metrics=metrics
+            embedder.embed_documents,
+            kind="document",
+            batch_size=batch_size,
+            calls=document_calls,
+            metrics=metrics,
         )
         metrics.embedding_queue.set_function(lambda: self.waiting)
 
@@ -102,6 +108,11 @@ class Batcher:
             raise _unavailable("it is closing")
         if lane.waiting and lane.waiting + texts > self._queue_size:
             raise _unavailable(f"{lane.waiting:,} texts wait already")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _unavailable(reason: str) -> EmbedderUnavailable:

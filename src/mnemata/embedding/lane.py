@@ -1,4 +1,4 @@
-"""One way to the model: what waits is joined into the next call as soon as the thread is free."""
+"""One way to the model: what waits is joined into the next call as soon as a thread is free."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ log = get_logger("embedding")
 
 # About three seconds of a core: longer calls would hold up closing, and small writes behind large ones.
 CHARACTERS_PER_CALL = 65_536
+
+_FEWEST_SHARED = 8
+"""Fewer texts are not divided among calls: sorted by length, they pad less together."""
 
 
 class Request:
@@ -43,22 +46,30 @@ class Request:
 
 
 class Lane:
-    """Takes at most `batch_size` texts a call, first come first served, on one thread. For one event loop.
+    """Takes at most `batch_size` texts a call, first come first served, in `calls` threads. For one event loop.
 
-    A request larger than a batch goes through several calls; small ones share a call. Equal texts of a
-    call are embedded once. A call's failure reaches the requests that had a text in it, and no other.
+    A request larger than a batch goes through several calls; small ones share a call. What waits is shared out among
+    the calls that may run at once. Equal texts of a call are embedded once. A call's failure reaches the requests that
+    had a text in it, and no other.
     """
 
     def __init__(
-        self, embed: Callable[[list[str]], Vectors], *, kind: str, batch_size: int, metrics: Metrics
+        self,
+        embed: Callable[[list[str]], Vectors],
+        *,
+        kind: str,
+        batch_size: int,
+        calls: int = 1,
+        metrics: Metrics,
     ) -> None:
         self._embed = embed
         self._kind = kind
         self._batch_size = batch_size
         self._metrics = metrics
+        self._calls = calls
         self._queue: deque[tuple[Request, int]] = deque()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"embed-{kind}")
-        self._running: asyncio.Task[None] | None = None
+        self._threads = ThreadPoolExecutor(max_workers=calls, thread_name_prefix=f"embed-{kind}")
+        self._running: set[asyncio.Task[None]] = set()
 
     @property
     def waiting(self) -> int:
@@ -69,8 +80,8 @@ class Lane:
         loop = asyncio.get_running_loop()
         request = Request(texts, loop.create_future())
         self._queue.extend((request, place) for place in range(len(texts)))
-        if self._running is None or self._running.done():
-            self._running = loop.create_task(self._run(), name=f"embed-{self._kind}")
+        for _ in range(min(self._calls - len(self._running), -(-len(self._queue) // _FEWEST_SHARED))):
+            self._running.add(loop.create_task(self._run(), name=f"embed-{self._kind}"))
         return request
 
     def drop(self, request: Request) -> None:
@@ -78,22 +89,26 @@ class Lane:
         self._queue = deque(item for item in self._queue if item[0] is not request)
 
     async def close(self) -> None:
-        """Wait for everything that was added, then end the thread."""
-        if self._running is not None:
-            await asyncio.wait([self._running])
-        self._thread.shutdown(wait=False)
+        """Wait for everything that was added, then end the threads."""
+        while self._running:
+            await asyncio.wait(set(self._running))
+        self._threads.shutdown(wait=False)
 
     async def _run(self) -> None:
-        while batch := self._take():
-            try:
-                await self._answer(batch)
-            except Exception as error:  # noqa: BLE001 (a worker loop: whoever waits decides)
-                self._fail(batch, error)
+        try:
+            while batch := self._take():
+                try:
+                    await self._answer(batch)
+                except Exception as error:  # noqa: BLE001 (a worker loop: whoever waits decides)
+                    self._fail(batch, error)
+        finally:
+            # In the step that found nothing more: what is added after it starts another.
+            self._running.discard(asyncio.current_task())  # pyright: ignore[reportArgumentType]
 
     async def _answer(self, batch: list[tuple[Request, int]]) -> None:
         texts = list(dict.fromkeys(request.texts[place] for request, place in batch))
         started = time.perf_counter()
-        rows = await asyncio.get_running_loop().run_in_executor(self._thread, self._embed, texts)
+        rows = await asyncio.get_running_loop().run_in_executor(self._threads, self._embed, texts)
         self._count(texts, time.perf_counter() - started)
         row_of = dict(zip(texts, rows, strict=True))
         for request, place in batch:
@@ -102,7 +117,8 @@ class Lane:
     def _take(self) -> list[tuple[Request, int]]:
         batch: list[tuple[Request, int]] = []
         characters = 0
-        while self._queue and len(batch) < self._batch_size:
+        share = max(_FEWEST_SHARED, -(-len(self._queue) // self._calls))
+        while self._queue and len(batch) < min(self._batch_size, share):
             request, place = self._queue[0]
             characters += len(request.texts[place])
             if batch and characters > CHARACTERS_PER_CALL:

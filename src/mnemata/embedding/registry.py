@@ -10,13 +10,13 @@ from mnemata.domain.vector import Space
 from mnemata.embedding.protocol import Embedder
 
 
-def build(model: str, *, model_path: Path | None, threads: int) -> Embedder | None:
+def build(model: str, *, model_path: Path | None) -> Embedder | None:
     """The named embedder, its model not loaded yet; None for 'none'. Raises ConfigurationError for another name."""
     match model:
         case "all-MiniLM-L6-v2":
             from mnemata.embedding.onnx import OnnxEmbedder
 
-            return OnnxEmbedder(model_path=model_path, threads=threads)
+            return OnnxEmbedder(model_path=model_path)
         case "hashing":
             from mnemata.embedding.hashing import HashingEmbedder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from mnemata.domain.errors import MnemataError
-from mnemata.embedding.batcher import Batcher
+from mnemata.embedding.batcher import Batcher, usable_cores
 from mnemata.embedding.protocol import Embedder
 from mnemata.embedding.registry import build
 from mnemata.observability.logging import get_logger
@@ -15,10 +15,13 @@ from mnemata.settings import Settings
 
 log = get_logger("platform")
 
+_MOST_CALLS = 4
+"""Calls of the model at once where the settings leave it open: the database and the index want cores too."""
+
 
 def chosen_embedder(settings: Settings) -> Embedder | None:
     chosen = settings.embedding
-    return build(chosen.model, model_path=chosen.model_path, threads=chosen.threads)
+    return build(chosen.model, model_path=chosen.model_path)
 
 
 async def open_batcher(
@@ -31,6 +34,7 @@ async def open_batcher(
         embedder,
         metrics=metrics,
         batch_size=chosen.batch_size,
+        document_calls=chosen.threads or min(_MOST_CALLS, usable_cores()),
         queue_size=chosen.queue_size,
         timeout_s=chosen.timeout_s,
     )

@@ -57,6 +57,25 @@ async def test_concurrent_writers_get_their_own_rows_in_order(make_batcher, mini
         assert (vectors * minilm.embed_documents(own)).sum(axis=1).min() > 1 - 1e-5
 
 
+async def test_calls_that_run_at_once_share_out_what_waits(make_batcher, held):
+    batcher = make_batcher(held, document_calls=2)
+    texts = [f"text {number}" for number in range(32)]
+    asked = asyncio.create_task(batcher.embed_documents(texts))
+    await begun(held, calls=2)
+    assert [len(call) for call in held.calls] == [16, 8]
+    held.let_go.set()
+    assert (await asked == HashingEmbedder().embed_documents(texts)).all()
+
+
+async def test_what_comes_as_the_last_call_ends_is_embedded_too(make_batcher, held):
+    held.let_go.set()
+    batcher = make_batcher(held, document_calls=2)
+    async with asyncio.timeout(60):
+        for number in range(200):
+            await batcher.embed_documents([f"text {number}"])
+    assert len(held.calls) == 200
+
+
 async def test_writers_that_wait_share_the_next_call(make_batcher, held):
     batcher = make_batcher(held)
     first = asyncio.create_task(batcher.embed_documents(["first"]))
