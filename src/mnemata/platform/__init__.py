@@ -28,6 +28,7 @@ from mnemata.platform.upkeep import upkeep_of
 from mnemata.platform.use_cases import wire, wire_core
 from mnemata.services.barrier import IndexBarrier
 from mnemata.services.catalogue import Services
+from mnemata.services.embedding_ahead import EmbeddingAhead
 from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.settings import Settings
@@ -142,6 +143,8 @@ async def _open_parts(
             settings, store, stack, space=space, barrier=barrier, metrics=metrics, clock=clock, ids=ids
         ),
         written=JustWritten(space=space),
+        # In a fleet it may be another process that indexes what this one stores.
+        ahead=EmbeddingAhead(batcher if settings.local else None),
         health=ModelHealth(there=batcher is not None),
         index_ready=asyncio.Event(),
         metrics=metrics,
@@ -155,7 +158,12 @@ def _start(parts: Parts, stack: AsyncExitStack, *, works: bool) -> _Running:
     """The use cases, with what this process does of the work running behind them until the stack is closed."""
     database = parts.store.database
     vectors = VectorSource(
-        database, parts.batcher, space=parts.space, health=parts.health, written=parts.written
+        database,
+        parts.batcher,
+        space=parts.space,
+        health=parts.health,
+        written=parts.written,
+        ahead=parts.ahead,
     )
     indexer = indexer_of(parts, vectors)
     upkeep = upkeep_of(parts, indexer)

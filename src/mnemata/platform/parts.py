@@ -16,6 +16,7 @@ from mnemata.observability.metrics import Metrics
 from mnemata.platform.cache import Cache
 from mnemata.platform.store import Store
 from mnemata.services.barrier import IndexBarrier
+from mnemata.services.embedding_ahead import EmbeddingAhead
 from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.settings import Settings
@@ -39,6 +40,7 @@ class Parts:
     cache: Cache | None
     barrier: IndexBarrier
     written: JustWritten
+    ahead: EmbeddingAhead
     health: ModelHealth
     index_ready: asyncio.Event
     metrics: Metrics

@@ -278,7 +278,8 @@ class Recall:
         since = time.perf_counter()
         ids = [fused.memory_id for fused in page]
         now = self._clock.now()
-        async with self._database.tenant(scope) as transaction:
+        single = query.as_of is None and not query.context
+        async with self._database.tenant(scope, single=single) as transaction:
             memories = await _memories(transaction, ids, query.as_of)
             around = (
                 await transaction.memories.around(ids, width=query.context, now=now) if query.context else {}

@@ -19,6 +19,7 @@ from mnemata.domain.scope import Role, Scope
 from mnemata.domain.vector import Space
 from mnemata.observability.metrics import Metrics
 from mnemata.services.directions import direction
+from mnemata.services.embedding_ahead import EmbeddingAhead
 from mnemata.services.findable import Findable
 from mnemata.services.just_written import JustWritten, Written
 from mnemata.services.outcome import Once, Remembered, WaitFor
@@ -42,6 +43,7 @@ class Remember:
         database: Database,
         findable: Findable,
         written: JustWritten,
+        ahead: EmbeddingAhead,
         *,
         space: Space,
         clock: Clock,
@@ -52,6 +54,7 @@ class Remember:
         self._database = database
         self._findable = findable
         self._written = written
+        self._ahead = ahead
         self._space = space
         self._clock = clock
         self._ids = ids
@@ -101,7 +104,7 @@ class Remember:
                 items = await without_lost_successors(transaction, items, results)
                 positions = await self._store(transaction, items, results)
                 vectors = await self._keep_vectors(transaction, items)
-                written = _written(results, vectors)
+                written = await self._begin_embedding(transaction, _written(results, vectors))
                 await self._replays.keep(
                     transaction, once, {item.index: results[item.index] for item in items}
                 )
@@ -205,6 +208,19 @@ class Remember:
         vectors = {keys[item.index]: item.vector for item in items if item.vector is not None}
         taken = await transaction.embeddings.put(self._space, vectors)
         return {index: vectors[key] for index, key in keys.items() if key in taken}
+
+    async def _begin_embedding(self, transaction: TenantTransaction, written: list[Written]) -> list[Written]:
+        """Let the model begin with what has no vector, before the commit; with the vectors that are there already."""
+        wanting = [one.memory for one in written if one.vector is None]
+        if not wanting or not self._ahead.begins:
+            return written
+        keys = list({memory.embedding_key for memory in wanting})
+        known = await transaction.embeddings.get(self._space, keys)
+        self._ahead.begin([memory for memory in wanting if memory.embedding_key not in known])
+        return [
+            replace(one, vector=known.get(one.memory.embedding_key)) if one.vector is None else one
+            for one in written
+        ]
 
 
 def _written(

@@ -29,16 +29,26 @@ class Session:
     """A transaction that begins with its first statement. Statements travel in a pipeline: no round trip for BEGIN.
 
     Not `pipelined`: behind a pooler, see docs/decisions. What begins a transaction is then one request of its own.
+    `single`: it has one statement, which reads, and ends in the same round trip.
     """
 
     def __init__(
-        self, connection: Connection, *, settings: Parameters, limits: Limits, pipelined: bool = True
+        self,
+        connection: Connection,
+        *,
+        settings: Parameters,
+        limits: Limits,
+        pipelined: bool = True,
+        single: bool = False,
     ) -> None:
         self._connection = connection
         self._settings = settings
         self._limits = limits
         self._pipelined = pipelined
+        self._single = single
+        self._first: list[Statement] = []
         self._begun = False
+        self._ended = False
         self._failed = False
         self._announced = False
         self._wrote = False
@@ -83,6 +93,10 @@ class Session:
         found = await self.rows(statement, parameters)
         return found[0] if found else None
 
+    def first(self, statement: Statement) -> None:
+        """Let the next statement be preceded by one that takes no parameters and whose result nobody reads."""
+        self._first.append(statement)
+
     def announce(self) -> None:
         """Wake those who listen for changes, once this transaction has committed."""
         self._announced = True
@@ -92,7 +106,7 @@ class Session:
 
         Raises OutcomeUnknown where something was written and the server did not come to say what became of it.
         """
-        if not self._begun:
+        if not self._begun or self._ended:
             return
         if self._failed:
             raise MnemataError
@@ -127,13 +141,23 @@ class Session:
     async def _send(
         self, statement: Statement | sql.Composed, parameters: Parameters | None, *, plan_again: bool
     ) -> psycopg.AsyncCursor[TupleRow]:
+        if self._ended:
+            reason = "a transaction that reads with a single statement has ended with it"
+            raise RuntimeError(reason)
         query = statement.text if isinstance(statement, Statement) else statement
+        first, self._first = self._first, []
         async with self._together():
             if not self._begun:
                 self._begun = True
                 await self._begin()
+            for one in first:
+                await self._connection.execute(one.text)
             prepare = False if plan_again else None
-            return await self._connection.execute(query, parameters, prepare=prepare, binary=True)
+            cursor = await self._connection.execute(query, parameters, prepare=prepare, binary=True)
+            if self._single and self._pipelined:
+                await self._connection.execute(_SQL["commit"].text)
+        self._ended = self._single and self._pipelined
+        return cursor
 
     async def _begin(self) -> None:
         if self._pipelined:

@@ -126,23 +126,24 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def tenant(self, scope: Scope) -> AsyncGenerator[TenantTransaction]:
+    async def tenant(self, scope: Scope, *, single: bool = False) -> AsyncGenerator[TenantTransaction]:
         """One transaction that sees one tenant; committed on exit, rolled back by an exception.
 
-        It begins with its first statement. Raises StoreUnavailable, PoolExhausted, StorageFull, DeadlineExceeded.
+        It begins with its first statement. `single`: that is its only one, it reads, and one round trip does it all.
+        Raises StoreUnavailable, PoolExhausted, StorageFull, DeadlineExceeded.
         """
-        async with self._session("mnemata_tenant", tenant=scope.tenant) as session:
+        async with self._session("mnemata_tenant", tenant=scope.tenant, single=single) as session:
             yield TenantTransaction(session, scope=scope, clock=self._clock)
 
     @asynccontextmanager
-    async def platform(self) -> AsyncGenerator[PlatformTransaction]:
+    async def platform(self, *, single: bool = False) -> AsyncGenerator[PlatformTransaction]:
         """One transaction that sees every tenant, for workers and operators; otherwise as `tenant`."""
-        async with self._session("mnemata_platform", tenant="") as session:
+        async with self._session("mnemata_platform", tenant="", single=single) as session:
             yield PlatformTransaction(session, clock=self._clock)
 
     async def ping(self) -> None:
         """Return when PostgreSQL answers. Raises as `tenant`."""
-        async with self._session("mnemata_platform", tenant="") as session:
+        async with self._session("mnemata_platform", tenant="", single=True) as session:
             await session.rows(_SQL["ping"])
 
     @property
@@ -191,13 +192,14 @@ class Database:
                 yield Heard(channel=notice.channel, payload=notice.payload)
 
     @asynccontextmanager
-    async def _session(self, role: str, *, tenant: str) -> AsyncGenerator[Session]:
+    async def _session(self, role: str, *, tenant: str, single: bool = False) -> AsyncGenerator[Session]:
         connection = await self._acquire()
         session = Session(
             connection,
             settings=self._settings(role, tenant),
             limits=self._limits,
             pipelined=not self.pooled,
+            single=single,
         )
         try:
             yield session

@@ -205,7 +205,7 @@ class PlatformTransaction:
         # A plan that was kept from a young, small table reads the whole of the grown one, again and again. So does one that
         # is made anew while the table is analysed for the first time: it may read all of a tenant's memories for each one
         # and sort them. The index of sessions has them in order.
-        await self.session.rows(_SESSIONS["by_order"])
+        self.session.first(_SESSIONS["by_order"])
         return await self.session.rows(statement, {"ids": list(ids)}, plan_again=True)
 
     async def _told(self, statement: Statement, parameters: Parameters) -> int:

@@ -202,7 +202,7 @@ class Indexer:
             await self._publisher.publish(changes, position=changes[-1].position)
 
     async def _read(self, after: Position, *, limit: int) -> Sequence[Change]:
-        async with self._database.platform() as transaction:
+        async with self._database.platform(single=True) as transaction:
             return await transaction.feed.read(after, limit=limit)
 
     def _fit(self, embedding_s: float) -> None:

@@ -12,6 +12,7 @@ from mnemata.domain.vector import Space
 from mnemata.embedding.batcher import Batcher
 from mnemata.index.protocol import Vector
 from mnemata.observability.logging import get_logger
+from mnemata.services.embedding_ahead import Coming, EmbeddingAhead
 from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.services.projection import VectorKey, vector_key
@@ -31,8 +32,10 @@ class VectorSource:
         space: Space,
         health: ModelHealth,
         written: JustWritten,
+        ahead: EmbeddingAhead,
     ) -> None:
         self._written = written
+        self._ahead = ahead
         self._database = database
         self._batcher = batcher
         self._health = health
@@ -41,7 +44,7 @@ class VectorSource:
         self.wanting = False
         """Whether the model failed since the last backfill: some memories wait for their vectors."""
         self.embedding_s = 0.0
-        """Seconds that the model has taken so far."""
+        """Seconds that the model was waited for so far."""
 
     async def of(self, memories: Iterable[Memory], *, embed: Sequence[Memory]) -> dict[MemoryId, Vector]:
         """The vectors of `memories` that can be had now; those of `embed` are made where they are missing.
@@ -82,15 +85,37 @@ class VectorSource:
         self, keys: Mapping[MemoryId, VectorKey], *, embed: Sequence[Memory]
     ) -> dict[VectorKey, Vector]:
         """Those vectors that are in the store or on the way there, and those of `embed`, made where they are missing."""
-        if not keys:
-            return {}
-        async with self._database.platform() as transaction:
-            found = dict(await transaction.embeddings.get(self.space, list(dict.fromkeys(keys.values()))))
-        found.update((key, self._unkept[key]) for key in keys.values() if key in self._unkept)
+        wanted = dict.fromkeys(keys.values())
+        found = {key: self._unkept[key] for key in wanted if key in self._unkept}
+        begun = self._begun([key for key in wanted if key not in found])
+        unknown = [key for key in wanted if key not in found and key not in begun]
+        if unknown:
+            async with self._database.platform(single=True) as transaction:
+                found.update(await transaction.embeddings.get(self.space, unknown))
+        found.update(await self._made(begun))
         missing = {keys[memory.id]: memory for memory in embed if keys[memory.id] not in found}
         if missing and self._batcher is not None:
             found.update(await self._embed(self._batcher, missing))
         return found
+
+    def _begun(self, keys: Sequence[VectorKey]) -> dict[VectorKey, Coming]:
+        """What the model works on, or has made, since before the commit."""
+        taken = ((key, self._ahead.take(key)) for key in keys)
+        return {key: coming for key, coming in taken if coming is not None}
+
+    async def _made(self, begun: Mapping[VectorKey, Coming]) -> dict[VectorKey, Vector]:
+        """The vectors once they are there, to be kept; without those at which the model failed."""
+        started = time.perf_counter()
+        made: dict[VectorKey, Vector] = {}
+        for key, coming in begun.items():
+            vector = await coming
+            if vector is not None:
+                made[key] = vector
+        self.embedding_s += time.perf_counter() - started
+        if made:
+            self._health.worked()
+        self._unkept.update(made)
+        return made
 
     async def _embed(self, batcher: Batcher, missing: dict[VectorKey, Memory]) -> dict[VectorKey, Vector]:
         started = time.perf_counter()

@@ -6,6 +6,7 @@ import pytest
 
 from mnemata.domain import rules
 from mnemata.domain.clock import ManualClock
+from mnemata.domain.errors import EmbedderUnavailable
 from mnemata.domain.ids import SequentialIds
 from mnemata.domain.memory import Memory, MemoryDraft, Operation
 from mnemata.domain.scope import DEFAULT_TENANT, Role, Scope
@@ -13,6 +14,7 @@ from mnemata.embedding.batcher import Batcher
 from mnemata.embedding.hashing import HashingEmbedder
 from mnemata.observability.metrics import Metrics
 from mnemata.platform import Platform
+from mnemata.services.embedding_ahead import EmbeddingAhead
 from mnemata.services.just_written import JustWritten
 from mnemata.services.model_health import ModelHealth
 from mnemata.services.projection import VectorKey, vector_key
@@ -27,8 +29,11 @@ class Counting(HashingEmbedder):
     """A real embedder that counts its texts."""
 
     texts = 0
+    broken = False
 
     def embed_documents(self, texts: list[str]) -> np.ndarray:
+        if self.broken:
+            raise EmbedderUnavailable(what="The model", reason="it is broken", retry_after_s=1.0)
         self.texts += len(texts)
         return super().embed_documents(texts)
 
@@ -44,22 +49,39 @@ def embedder() -> Counting:
 
 
 @pytest.fixture
-async def source(database: Database, embedder: Counting) -> AsyncIterator[VectorSource]:
+async def batcher(embedder: Counting) -> AsyncIterator[Batcher]:
     batcher = Batcher(embedder, metrics=Metrics())
-    yield VectorSource(
+    yield batcher
+    await batcher.close()
+
+
+@pytest.fixture
+async def ahead(batcher: Batcher) -> EmbeddingAhead:
+    return EmbeddingAhead(batcher, texts=4)
+
+
+@pytest.fixture
+async def source(
+    database: Database, embedder: Counting, batcher: Batcher, ahead: EmbeddingAhead
+) -> VectorSource:
+    return VectorSource(
         database,
         batcher,
         space=embedder.space,
         health=ModelHealth(there=True),
         written=JustWritten(space=embedder.space),
+        ahead=ahead,
     )
-    await batcher.close()
+
+
+def memory_of(content: str) -> Memory:
+    draft = MemoryDraft(content=content)
+    return rules.new_memory(draft, memory_id=SequentialIds().new(), tenant=DEFAULT_TENANT, now=NOW)
 
 
 @pytest.fixture
 def memory() -> Memory:
-    draft = MemoryDraft(content="The kettle is in the attic.")
-    return rules.new_memory(draft, memory_id=SequentialIds().new(), tenant=DEFAULT_TENANT, now=NOW)
+    return memory_of("The kettle is in the attic.")
 
 
 async def stored(database: Database, source: VectorSource, memory: Memory) -> dict[VectorKey, np.ndarray]:
@@ -87,6 +109,44 @@ async def test_a_text_is_not_embedded_again_while_its_vector_waits_to_be_kept(
 
     assert embedder.texts == 1
     assert np.array_equal(first[memory.id], again[memory.id])
+
+
+async def test_what_the_model_began_before_the_commit_is_not_embedded_again_and_is_kept(
+    database: Database, source: VectorSource, ahead: EmbeddingAhead, embedder: Counting, memory: Memory
+) -> None:
+    ahead.begin([memory])
+    found = await source.of([memory], embed=[memory])
+    await source.keep()
+
+    assert embedder.texts == 1
+    assert np.array_equal((await stored(database, source, memory))[vector_key(memory)], found[memory.id])
+
+
+async def test_what_the_model_failed_at_before_the_commit_is_embedded_by_the_indexer(
+    source: VectorSource, ahead: EmbeddingAhead, embedder: Counting, memory: Memory
+) -> None:
+    embedder.broken = True
+    ahead.begin([memory])
+    coming = ahead.take(vector_key(memory))
+    assert coming is not None
+    assert await coming is None
+    embedder.broken = False
+
+    assert memory.id in await source.of([memory], embed=[memory])
+
+
+async def test_what_nobody_took_makes_room_for_others(ahead: EmbeddingAhead) -> None:
+    undone = [memory_of(f"undone {number}") for number in range(4)]
+    ahead.begin(undone)
+    ahead.begin([memory_of("there is no room for this one yet")])
+    last = ahead.take(vector_key(undone[3]))
+    assert last is not None
+    await last
+    wanted = [memory_of(f"wanted {number}") for number in range(3)]
+    ahead.begin(wanted)
+
+    assert ahead.take(vector_key(memory_of("there is no room for this one yet"))) is None
+    assert all(ahead.take(vector_key(one)) is not None for one in wanted)
 
 
 async def test_what_the_store_does_not_take_is_left_to_the_backfill(
