@@ -69,7 +69,6 @@ def _http(http: dict[str, Any]) -> str:
             ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in http[name].items()),
         )
         for name in ("single_writes", "bulk", "bulk_after", "model", "start", "memory")
-        if name in http
     ]
     return paragraphs(
         f"A server with {http['bulk']['memories']:,} memories:", searches, table(("what", "measured"), others)

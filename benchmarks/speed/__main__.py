@@ -119,10 +119,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--json",
         type=Path,
-        help="where the figures are written; benchmarks/results, but for a quick run",
+        help="where the figures are written; benchmarks/results for a whole run of all parts",
     )
     options = parser.parse_args()
-    options.json = options.json or (TRIALS if options.quick else RESULTS) / "speed.json"
+    whole = not options.quick and options.parts == {PROCESS, *over_http.PARTS}
+    options.json = options.json or (RESULTS if whole else TRIALS) / "speed.json"
     options.data = _folder(parser, options.data, needed=not options.quick)
     return options
 

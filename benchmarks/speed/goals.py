@@ -59,7 +59,8 @@ def _bulk(bulk: dict[str, Any]) -> Iterator[Row]:
 
 
 def _model(model: dict[str, Any]) -> Iterator[Row]:
-    yield _above("bulk write with the model, of the bare model's rate", model["ratio"], 0.9, "x")
+    yield _above("bulk write with the model, of a bare loop's rate", model["ratio"], 0.9, "x")
+    yield _plain("bulk write with the model, of the quickest bare way's", model["ratio_to_quickest"], "x")
 
 
 def _start(start: dict[str, Any]) -> Iterator[Row]:

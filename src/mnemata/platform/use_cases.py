@@ -49,6 +49,7 @@ def wire_core(parts: Parts, tasks: Tasks) -> Core:
         parts.store.database,
         _findable(parts),
         parts.written,
+        parts.ahead,
         space=parts.space,
         clock=parts.clock,
         ids=parts.ids,
