@@ -19,7 +19,7 @@ class VectorOptions:
     hnsw_m: int = 24
     hnsw_ef_construction: int = 160
     hnsw_ef_search: int = 192
-    ivf_nprobe: int = 32
+    ivf_nprobe: int = 64
     build_threads: int = 1
 
     @property
