@@ -36,8 +36,9 @@ class Timekeeper:
 
     async def look(self, *, slowest_s: float = _SLOWEST_S) -> None:
         """Set the clock by the store's, unless the answer took longer than `slowest_s`. Raises as Database.platform."""
-        asked = time.monotonic()
         async with self._database.platform() as transaction:
+            # Waiting for a connection is over.
+            asked = time.monotonic()
             at = await transaction.time()
             told = time.monotonic()
         if told - asked > slowest_s:
