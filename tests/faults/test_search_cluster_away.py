@@ -9,7 +9,7 @@ import pytest
 from mnemata.domain.memory import MemoryDraft
 from mnemata.domain.query import Mode, Query, Words
 from mnemata.platform import Platform
-from mnemata.services.outcome import WaitFor
+from mnemata.services.outcome import Once, WaitFor
 from mnemata.settings import CacheSettings, SearchSettings, Settings
 
 
@@ -60,3 +60,20 @@ async def test_words_alone_are_answered_too(platform, scope):
     )
     answer = await platform.services.recall.search(scope, asking("heron", mode=Mode.LEXICAL))
     assert (len(answer.hits), answer.degraded) == (1, ("index",))
+
+
+async def test_repeated_write_is_not_said_to_be_findable_before_it_is(platform, scope):
+    """Its first request may be waiting still, or its connection may have broken while it was."""
+    once, again = (Once(key=key, fingerprint=bytes(32)) for key in ("storing", "changing"))
+    remember, revise = platform.services.remember, platform.services.revise
+    stored, changed = [], []
+    for _ in range(2):
+        draft = MemoryDraft(content="A heron stood there")
+        stored.append(await remember.one(scope, draft, wait_for=WaitFor.NONE, once=once))
+        changes = {"content": "It flew away"}
+        memory_id = stored[0].memory.id
+        changed.append(await revise.patch(scope, memory_id, changes, wait_for=WaitFor.NONE, once=again))
+    for first, second in (stored, changed):
+        assert (first.replayed, second.replayed) == (False, True)
+        assert (first.indexed, second.indexed) == (False, False)
+        assert first.memory == second.memory

@@ -99,14 +99,16 @@ class Remember:
             if replayed is not None:
                 # What is not in it was refused then. What is refused only now, its time being over, was stored.
                 refused = {item.index: unknown_successor() for item in items}
-                results |= {**refused, **replayed}
+                results |= {**refused, **replayed.results}
+                # The first request may be waiting for them still.
+                positions |= replayed.positions
             else:
                 items = await without_lost_successors(transaction, items, results)
                 positions = await self._store(transaction, items, results)
                 vectors = await self._keep_vectors(transaction, items)
                 written = await self._begin_embedding(transaction, _written(results, vectors))
                 await self._replays.keep(
-                    transaction, once, {item.index: results[item.index] for item in items}
+                    transaction, once, {item.index: results[item.index] for item in items}, positions
                 )
         self._written.note(written)
         ids = [item.memory.id for item in results.values() if isinstance(item, Remembered)]

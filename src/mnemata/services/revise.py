@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from mnemata.domain.change import Position
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import InvalidField, MemoryNotFound, VersionMismatch, VersionNotFound
 from mnemata.domain.ids import MemoryId
@@ -98,19 +100,33 @@ class Revise:
         async with self._database.tenant(scope) as transaction:
             replayed = await self._replays.claim(transaction, once)
             if replayed is not None:
-                return replayed[0]
-            before = await locked(transaction, memory_id, if_match=if_match)
-            draft = await successor(transaction, before)
-            after = next_version(before, draft, now=self._clock.now())
-            positions = (
-                [] if after is None else await transaction.memories.replace([after], operation=operation)
-            )
-            result = Remembered(memory=after or before, created=False, changed=after is not None)
-            await self._replays.keep(transaction, once, {0: result})
-        self._metrics.writes.labels(operation.value).inc(len(positions))
-        written = dict.fromkeys([memory_id], positions[0]) if positions else {}
+                result, written = replayed.results[0], replayed.positions
+            else:
+                result, written = await self._revised(
+                    transaction, memory_id, successor, operation, if_match=if_match
+                )
+                await self._replays.keep(transaction, once, {0: result}, written)
+        if not result.replayed:
+            self._metrics.writes.labels(operation.value).inc(len(written))
         indexed = await self._findable.after(written, wait_for, tenant=scope.tenant, ids=[memory_id])
-        return Remembered(memory=result.memory, created=False, changed=result.changed, indexed=indexed)
+        return replace(result, indexed=indexed)
+
+    async def _revised(
+        self,
+        transaction: TenantTransaction,
+        memory_id: MemoryId,
+        successor: Callable[[TenantTransaction, Memory], Any],
+        operation: Operation,
+        *,
+        if_match: int | None,
+    ) -> tuple[Remembered, Mapping[MemoryId, Position]]:
+        """What became of the memory, and where in the feed that is; nowhere, where nothing changed."""
+        before = await locked(transaction, memory_id, if_match=if_match)
+        after = next_version(before, await successor(transaction, before), now=self._clock.now())
+        if after is None:
+            return Remembered(memory=before, created=False, changed=False), {}
+        (position,) = await transaction.memories.replace([after], operation=operation)
+        return Remembered(memory=after, created=False), {memory_id: position}
 
 
 async def locked(transaction: TenantTransaction, memory_id: MemoryId, *, if_match: int | None) -> Memory:
