@@ -266,6 +266,11 @@ async def test_a_document_that_the_cluster_refuses_is_told_and_loses_no_other(in
     assert (await found(index, "good"), await found(index, "bad")) == (1, 0)
 
 
+async def test_a_memory_of_the_largest_size_is_written(index):
+    await index.apply([upsert("wombat " + "ox " * 340_000), upsert("short")], position=at(1), ticket=1)
+    assert (await found(index, "wombat"), await found(index, "short")) == (1, 1)
+
+
 async def test_an_index_out_of_reach_says_so_and_nothing_else(kind, cluster_url):
     from mnemata.domain.clock import SystemClock
     from mnemata.index.cluster.engine import ClusterIndex

@@ -241,6 +241,16 @@ class Unavailable(MnemataError):
         return f"{self.facts['what']} is not available: {self.facts['reason']}. Try again shortly."
 
 
+class NoWorkers(MnemataError):
+    """Work for workers, where there are none: with a local index the server does all there is. Facts: what, instead."""
+
+    kind = Kind.UNAVAILABLE
+    code = "no_workers"
+
+    def sentence(self) -> str:
+        return f"There are no workers here for {self.facts['what']}. Use {self.facts['instead']}."
+
+
 class StoreUnavailable(Unavailable):
     """PostgreSQL does not answer. Nothing was stored. Facts as Unavailable."""
 

@@ -15,7 +15,7 @@ class JobKind(StrEnum):
     """What a job does.
 
     Build the index anew, write a backup, expire and purge what is due, answer popular queries, make another generation of
-    the index live, compare store, index and cache.
+    the index live, compare store, index and cache, store what was handed over.
     """
 
     REBUILD = "rebuild"
@@ -24,6 +24,7 @@ class JobKind(StrEnum):
     WARM = "warm"
     SWITCH = "switch"
     VERIFY = "verify"
+    IMPORT = "import"
 
 
 class JobState(StrEnum):

@@ -171,7 +171,7 @@ def _start(parts: Parts, stack: AsyncExitStack, *, works: bool) -> _Running:
     tasks = Tasks()
     stack.push_async_callback(tasks.stop)
     core = wire_core(parts, tasks)
-    handlers = chores_of(parts, upkeep, back_up, core.warming)
+    handlers = chores_of(parts, upkeep, back_up, core)
     leasing: Leasing | None = None
     queue: JobQueue | None = None
     start_common(tasks, parts)

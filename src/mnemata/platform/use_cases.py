@@ -16,6 +16,7 @@ from mnemata.services.catalogue import Services
 from mnemata.services.fallback import StoreSearch
 from mnemata.services.findable import Findable
 from mnemata.services.forget import Forget
+from mnemata.services.import_memories import ImportMemories
 from mnemata.services.index_admin import IndexAdmin
 from mnemata.services.jobs import Jobs
 from mnemata.services.operations import Facts, Handler, Operations, Progress
@@ -71,7 +72,8 @@ def wire(parts: Parts, core: Core, handlers: Mapping[JobKind, Handler], queue: J
     database, clock, metrics = parts.store.database, parts.clock, parts.metrics
     findable = _findable(parts)
     keep_s = parts.settings.retention.idempotency_s
-    jobs = Jobs(database, None if queue is None else queue.enqueue, clock=clock)
+    enqueue = None if queue is None else queue.enqueue
+    jobs = Jobs(database, enqueue, clock=clock)
     return Services(
         remember=core.remember,
         revise=Revise(database, findable, clock=clock, metrics=metrics, idempotency_s=keep_s),
@@ -82,6 +84,7 @@ def wire(parts: Parts, core: Core, handlers: Mapping[JobKind, Handler], queue: J
         status=_status(parts),
         operations=_at_once(handlers) if queue is None else _as_jobs(jobs),
         jobs=jobs,
+        imports=ImportMemories(database, enqueue, clock=clock, idempotency_s=keep_s),
         cache=_cache_admin(parts),
         index=_index_admin(parts),
         rates=RateLimit(

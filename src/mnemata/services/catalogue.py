@@ -9,6 +9,7 @@ from mnemata.services.access import Access
 from mnemata.services.cache_admin import CacheAdmin
 from mnemata.services.cached_recall import CachedRecall
 from mnemata.services.forget import Forget
+from mnemata.services.import_memories import ImportMemories
 from mnemata.services.index_admin import IndexAdmin
 from mnemata.services.jobs import Jobs
 from mnemata.services.operations import Operations
@@ -33,6 +34,7 @@ class Services:
     status: StatusService
     operations: Operations
     jobs: Jobs
+    imports: ImportMemories
     cache: CacheAdmin
     index: IndexAdmin
     rates: RateLimit

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import JobFailed, JobNotFound, Unavailable
+from mnemata.domain.ids import TenantId
 from mnemata.domain.job import Job, JobKind, JobState
 from mnemata.domain.scope import Role, Scope
 from mnemata.services.operations import Facts, Progress
@@ -37,20 +38,20 @@ class Jobs:
             )
 
     async def list(self, scope: Scope, *, limit: int) -> Sequence[Job]:
-        """The newest jobs first. Operators only."""
-        scope.require(Role.OPERATOR)
+        """The newest jobs first: all for operators, one's own tenant's imports for others."""
+        scope.require(Role.READER)
         async with self._database.platform() as transaction:
-            return await transaction.jobs.list(limit=limit)
+            return await transaction.jobs.list(limit=limit, tenant=_only(scope))
 
     async def get(self, scope: Scope, job_id: int) -> Job:
-        """How a job is. Operators only. Raises JobNotFound."""
-        scope.require(Role.OPERATOR)
-        return await self._get(job_id)
+        """How a job is. Raises JobNotFound, also for one that is not the caller's to see."""
+        scope.require(Role.READER)
+        return await self._get(job_id, tenant=_only(scope))
 
     async def cancel(self, scope: Scope, job_id: int) -> Job:
-        """The job, told to stop; one that is over stays as it is. Operators only. Raises JobNotFound."""
-        scope.require(Role.OPERATOR)
-        await self._get(job_id)
+        """The job, told to stop; one that is over stays as it is. Raises JobNotFound as `get`."""
+        scope.require(Role.WRITER)
+        await self._get(job_id, tenant=_only(scope))
         async with self._database.platform() as transaction:
             await transaction.jobs.cancel(job_id)
         return await self._get(job_id)
@@ -71,9 +72,14 @@ class Jobs:
                 raise JobFailed(job_id=job_id, job=kind.value, reason=job.code or job.state.value)
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _get(self, job_id: int) -> Job:
+    async def _get(self, job_id: int, *, tenant: TenantId | None = None) -> Job:
         async with self._database.platform() as transaction:
-            job = await transaction.jobs.get(job_id)
+            job = await transaction.jobs.get(job_id, tenant=tenant)
         if job is None:
             raise JobNotFound(job_id=job_id)
         return job
+
+
+def _only(scope: Scope) -> TenantId | None:
+    """Whose imports are all that the caller may see; None for operators, who see every job."""
+    return None if scope.role is Role.OPERATOR else scope.tenant

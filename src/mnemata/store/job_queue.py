@@ -6,7 +6,7 @@ The library is procrastinate. Its tables are made by our migrations.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,10 +26,12 @@ log = get_logger("store")
 _QUEUE = "mnemata"
 _KEPT_FOR = timedelta(days=30)
 _TELL_EVERY_S = 0.5
+_AT_ONCE = 4
 
 Progress: TypeAlias = Callable[[int, int], None]
 Handler: TypeAlias = Callable[[Facts, Progress], Awaitable[Facts]]
-"""Does one job with its arguments, tells how much is done of how much, and gives what it made."""
+"""Does one job with its arguments, its number as `job` among them; tells how much is done of how much, and gives what
+it made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,9 @@ class JobQueue:
 
     async def enqueue(self, connection: Any, kind: JobKind, arguments: Facts) -> int:
         """The number of a job that is put into the queue by the transaction of this connection."""
-        # One of a kind at a time: two rebuilds would only be in each other's way.
-        deferrer = self._app.configure_task(kind.value, queue=_QUEUE, lock=kind.value, connection=connection)
+        deferrer = self._app.configure_task(
+            kind.value, queue=_QUEUE, lock=_lock(kind, arguments), connection=connection
+        )
         return await deferrer.defer_async(arguments=dict(arguments))
 
     async def run(self) -> None:
@@ -74,6 +77,7 @@ class JobQueue:
         listens = self._database.listens and not self._database.pooled
         await self._app.run_worker_async(
             queues=[_QUEUE],
+            concurrency=_AT_ONCE,
             install_signal_handlers=False,
             listen_notify=listens,
             fetch_job_polling_interval=options.poll_s if listens else 1.0,
@@ -103,6 +107,7 @@ class JobQueue:
                 await manager.retry_job_by_id_async(job.id, retry_at=self._clock.now())
                 log.warning("job_begun_again", job=job.id, kind=job.task_name)
         async with self._database.platform() as transaction:
+            await transaction.imports.drop_over()
             await transaction.jobs.forget(before=self._clock.now() - _KEPT_FOR)
 
     def _done_by(self, handlers: Mapping[JobKind, Handler]) -> Mapping[JobKind, _Task]:
@@ -130,7 +135,7 @@ class JobQueue:
 
         telling = asyncio.create_task(self._tell(job, at))
         try:
-            outcome = await handler(arguments, progress)
+            outcome = await handler({**arguments, "job": job}, progress)
         except MnemataError as error:
             await self._note(job, code=error.code)
             raise
@@ -138,7 +143,7 @@ class JobQueue:
             await self._note(job, code=MnemataError.code)
             raise
         else:
-            await self._note(job, outcome=outcome)
+            await self._note(job, outcome=outcome, at=at)
         finally:
             telling.cancel()
             await asyncio.wait({telling})
@@ -156,12 +161,22 @@ class JobQueue:
                 except MnemataError as error:
                     log.warning("progress_not_noted", job=job, code=error.code)
 
-    async def _note(self, job: int, *, outcome: Facts | None = None, code: str | None = None) -> None:
+    async def _note(
+        self, job: int, *, outcome: Facts | None = None, code: str | None = None, at: Sequence[int] = (0, 0)
+    ) -> None:
+        done, total = at
         async with self._database.platform() as transaction:
+            if total:
+                await transaction.jobs.progress(job, done=done, total=total, now=self._clock.now())
             await transaction.jobs.outcome(job, outcome=outcome, code=code, now=self._clock.now())
 
 
 _Task: TypeAlias = Callable[..., Awaitable[None]]
+
+
+def _lock(kind: JobKind, arguments: Facts) -> str:
+    """What only one job at a time may have: two rebuilds would be in each other's way, imports of two tenants are not."""
+    return f"{kind.value}/{arguments['tenant']}" if kind is JobKind.IMPORT else kind.value
 
 
 def _app(tasks: Mapping[JobKind, _Task]) -> App:

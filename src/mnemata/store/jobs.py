@@ -11,7 +11,7 @@ import orjson
 from mnemata.domain.ids import TenantId
 from mnemata.domain.job import Job, JobKind, JobState
 from mnemata.domain.memory import JsonValue
-from mnemata.store.connection import Connection, Row
+from mnemata.store.connection import Connection, Parameters, Row
 from mnemata.store.repository import Repository
 from mnemata.store.statements import statements
 
@@ -33,12 +33,13 @@ class JobBook(Repository):
         await self._session.rows(_SQL["note"], {"job": job, "tenant": tenant, "now": now})
         return job
 
-    async def list(self, *, limit: int) -> list[Job]:
-        """The newest jobs first."""
-        return [_job(row) for row in await self._session.rows(_SQL["list"], {"job": None, "limit": limit})]
+    async def list(self, *, limit: int, tenant: TenantId | None = None) -> list[Job]:
+        """The newest jobs first; of a tenant only its imports."""
+        return [_job(row) for row in await self._session.rows(_SQL["list"], _wanted(None, limit, tenant))]
 
-    async def get(self, job: int) -> Job | None:
-        row = await self._session.row(_SQL["list"], {"job": job, "limit": 1})
+    async def get(self, job: int, *, tenant: TenantId | None = None) -> Job | None:
+        """A job; where a tenant is named, only if it is an import of it."""
+        row = await self._session.row(_SQL["list"], _wanted(job, 1, tenant))
         return None if row is None else _job(row)
 
     async def cancel(self, job: int) -> bool:
@@ -55,6 +56,10 @@ class JobBook(Repository):
 
     async def forget(self, *, before: datetime) -> None:
         await self._session.rows(_SQL["forget"], {"before": before})
+
+
+def _wanted(job: int | None, limit: int, tenant: TenantId | None) -> Parameters:
+    return {"job": job, "limit": limit, "tenant": tenant, "kind": JobKind.IMPORT.value}
 
 
 _STATES = {

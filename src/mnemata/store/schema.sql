@@ -606,6 +606,33 @@ COMMENT ON COLUMN public.idempotency_keys.outcome IS 'What the write made; null 
 
 COMMENT ON COLUMN public.idempotency_keys.expires_at IS 'From then on the key is free again.';
 
+CREATE TABLE public.import_chunks (
+    job_id bigint NOT NULL,
+    number bigint NOT NULL,
+    tenant text NOT NULL COLLATE pg_catalog."C",
+    memories bigint NOT NULL,
+    items text,
+    outcome jsonb,
+    CONSTRAINT import_chunks_done_check CHECK (((items IS NULL) <> (outcome IS NULL))),
+    CONSTRAINT import_chunks_memories_check CHECK ((memories > 0))
+);
+
+ALTER TABLE ONLY public.import_chunks FORCE ROW LEVEL SECURITY;
+
+COMMENT ON TABLE public.import_chunks IS 'Memories that a job is to store, in pieces that are each stored in one transaction. They go when the job is over.';
+
+COMMENT ON COLUMN public.import_chunks.job_id IS 'The job.';
+
+COMMENT ON COLUMN public.import_chunks.number IS 'Its place among the chunks of the job, from 0.';
+
+COMMENT ON COLUMN public.import_chunks.tenant IS 'Whose memories they are.';
+
+COMMENT ON COLUMN public.import_chunks.memories IS 'How many they are.';
+
+COMMENT ON COLUMN public.import_chunks.items IS 'What is to be stored, as JSON; NULL once it is.';
+
+COMMENT ON COLUMN public.import_chunks.outcome IS 'What came of it, once it is stored.';
+
 CREATE TABLE public.index_positions (
     name text NOT NULL COLLATE pg_catalog."C",
     epoch text NOT NULL COLLATE pg_catalog."C",
@@ -1055,6 +1082,9 @@ ALTER TABLE ONLY public.feed_epoch
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (tenant, key);
 
+ALTER TABLE ONLY public.import_chunks
+    ADD CONSTRAINT import_chunks_pkey PRIMARY KEY (job_id, number);
+
 ALTER TABLE ONLY public.index_positions
     ADD CONSTRAINT index_positions_pkey PRIMARY KEY (name);
 
@@ -1163,6 +1193,12 @@ CREATE TRIGGER procrastinate_trigger_status_events_update_v1 AFTER UPDATE OF sta
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenants(id);
 
+ALTER TABLE ONLY public.import_chunks
+    ADD CONSTRAINT import_chunks_job_fkey FOREIGN KEY (job_id) REFERENCES public.job_reports(job_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.import_chunks
+    ADD CONSTRAINT import_chunks_tenant_fkey FOREIGN KEY (tenant) REFERENCES public.tenants(id);
+
 ALTER TABLE ONLY public.job_reports
     ADD CONSTRAINT job_reports_job_fkey FOREIGN KEY (job_id) REFERENCES public.procrastinate_jobs(id) ON DELETE CASCADE;
 
@@ -1195,6 +1231,8 @@ CREATE POLICY every ON public.embeddings TO mnemata_platform USING (true);
 
 CREATE POLICY every ON public.idempotency_keys TO mnemata_platform USING (true);
 
+CREATE POLICY every ON public.import_chunks TO mnemata_platform USING (true);
+
 CREATE POLICY every ON public.job_reports TO mnemata_platform USING (true);
 
 CREATE POLICY every ON public.memories TO mnemata_platform USING (true);
@@ -1206,6 +1244,8 @@ CREATE POLICY every ON public.tenants TO mnemata_platform USING (true);
 CREATE POLICY every ON public.versions TO mnemata_platform USING (true);
 
 ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.import_chunks ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.job_reports ENABLE ROW LEVEL SECURITY;
 
@@ -1246,6 +1286,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feed_epoch TO mnemata_platform
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.idempotency_keys TO mnemata_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO mnemata_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.import_chunks TO mnemata_platform;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.index_positions TO mnemata_platform;
 

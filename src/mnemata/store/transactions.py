@@ -21,6 +21,7 @@ from mnemata.store.connection import Parameters, Row, Session
 from mnemata.store.embeddings import Embeddings, TenantEmbeddings
 from mnemata.store.feed import Feed
 from mnemata.store.idempotency import Idempotency
+from mnemata.store.imports import Imports
 from mnemata.store.jobs import JobBook
 from mnemata.store.leases import Leases
 from mnemata.store.memories import Memories
@@ -91,6 +92,7 @@ class PlatformTransaction:
         self.leases = Leases(session)
         self.jobs = JobBook(session)
         self.verification = Verification(session)
+        self.imports = Imports(session)
 
     async def time(self) -> datetime:
         """What time it is by the server's clock."""

@@ -76,7 +76,13 @@ class PartitionFollower:
                 wait_s = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
                 failures += 1
                 self._begin_again(error)
-                log.warning("partitions_wait", code=error.code, failures=failures, wait_s=wait_s)
+                log.warning(
+                    "partitions_wait",
+                    code=error.code,
+                    reason=error.facts.get("reason"),
+                    failures=failures,
+                    wait_s=wait_s,
+                )
                 await asyncio.sleep(wait_s)
                 continue
             if not busy:

@@ -69,7 +69,7 @@ async def test_job_is_done_once_and_tells_how_far_it_is_and_what_it_made(databas
     assert (await jobs.get(scope, job_id)).state is JobState.WAITING
     async with Working(queue), Working(queue_of(database, handler)):
         job = await over(jobs, scope, job_id)
-    assert done == [{"why": "test"}]
+    assert done == [{"why": "test", "job": job_id}]
     assert (job.state, job.done, job.total, job.outcome, job.code) == (
         JobState.SUCCEEDED,
         3,
@@ -170,15 +170,23 @@ async def test_job_of_a_worker_that_is_lost_is_begun_again(database, scope, data
         assert (await over(jobs, scope, job_id)).state is JobState.SUCCEEDED
 
 
-async def test_jobs_are_for_operators(database):
-    jobs = Jobs(database, None, clock=SystemClock())
+async def test_jobs_of_the_platform_are_for_operators(database, scope):
+    queue = queue_of(database, None)
+    jobs = Jobs(database, queue.enqueue, clock=SystemClock())
+    job_id = await jobs.ask(scope, JobKind.SWEEP, {})
     admin = Scope(tenant=DEFAULT_TENANT, role=Role.ADMIN)
     with pytest.raises(Forbidden):
-        await jobs.list(admin, limit=1)
-    with pytest.raises(Forbidden):
-        await jobs.cancel(admin, 1)
+        await jobs.ask(admin, JobKind.SWEEP, {})
+    assert await jobs.list(admin, limit=10) == []
     with pytest.raises(JobNotFound):
-        await jobs.get(Scope(tenant=DEFAULT_TENANT, role=Role.OPERATOR), 12345)
+        await jobs.get(admin, job_id)
+    with pytest.raises(JobNotFound):
+        await jobs.cancel(admin, job_id)
+    with pytest.raises(Forbidden):
+        await jobs.cancel(Scope(tenant=DEFAULT_TENANT, role=Role.READER), job_id)
+    with pytest.raises(JobNotFound):
+        await jobs.get(scope, 12345)
+    assert (await jobs.get(scope, job_id)).state is JobState.WAITING
 
 
 async def test_rebuild_that_doors_ask_for_is_done_by_a_worker(open_process, remember, find, scope):

@@ -46,6 +46,7 @@ FACTS = {
     "name": "g7",
     "job_id": 17,
     "job": "rebuild",
+    "instead": "i",
 }
 
 

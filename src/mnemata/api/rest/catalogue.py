@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from mnemata.api.rest.operation import Operation
-from mnemata.api.rest.routes import access, admin, collections, health, index, jobs, memories, search
+from mnemata.api.rest.routes import access, admin, collections, health, imports, index, jobs, memories, search
 
 OPERATIONS: tuple[Operation, ...] = (
     *memories.OPERATIONS,
     *collections.OPERATIONS,
+    *imports.OPERATIONS,
     *search.OPERATIONS,
     *access.OPERATIONS,
     *admin.OPERATIONS,

@@ -13,7 +13,7 @@ from mnemata.api.rest.schemas.base import parse_as
 from mnemata.domain.errors import InvalidField, MnemataError, TooLarge
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.memory import GivenVector, MemoryDraft
-from mnemata.domain.rules import MAX_BATCH, check_draft
+from mnemata.domain.rules import MAX_BATCH, MAX_IMPORT, check_draft
 
 _ITEMS_AT_ONCE = 50
 
@@ -47,10 +47,26 @@ def read_draft(value: Any, *, now: datetime) -> MemoryDraft:
 async def read_batch(document: Document, *, now: datetime) -> Sequence[MemoryDraft | MnemataError]:
     """A draft, or the error that it is, per item. Raises only where the batch as a whole is wrong."""
     items = parse_as(schemas.Batch, document.value).items
+    return await _read_items(items, document, limit=MAX_BATCH, now=now)
+
+
+async def read_import(document: Document, *, now: datetime) -> Sequence[MemoryDraft | MnemataError]:
+    """As read_batch, of more; raises the first error where no item can be stored."""
+    items = parse_as(schemas.Import, document.value).items
+    drafts = await _read_items(items, document, limit=MAX_IMPORT, now=now)
+    first = drafts[0]
+    if isinstance(first, MnemataError) and all(isinstance(draft, MnemataError) for draft in drafts):
+        raise first
+    return drafts
+
+
+async def _read_items(
+    items: list[Any], document: Document, *, limit: int, now: datetime
+) -> Sequence[MemoryDraft | MnemataError]:
     if not items:
         raise InvalidField(field="items", reason="is empty", remedy="Send at least one memory")
-    if len(items) > MAX_BATCH:
-        raise TooLarge(field="items", limit=MAX_BATCH, unit="memories", actual=len(items))
+    if len(items) > limit:
+        raise TooLarge(field="items", limit=limit, unit="memories", actual=len(items))
     drafts: list[MemoryDraft | MnemataError] = []
     for start in range(0, len(items), _ITEMS_AT_ONCE):
         # Other requests get their turn in between: a batch of large items takes tens of milliseconds.

@@ -21,6 +21,7 @@ from mnemata.domain.errors import InvalidField
 
 if TYPE_CHECKING:
     from mnemata.cli.client import Client
+    from mnemata.cli.importing.handover import Handover
     from mnemata.cli.importing.lines import Line, Refused
     from mnemata.cli.importing.mapping import FieldMap
     from mnemata.cli.importing.sender import Report, Sender
@@ -70,6 +71,9 @@ async def import_files(
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="End when searches find all of it, or when it is stored.")
     ] = True,
+    background: Annotated[
+        bool, typer.Option("--background", help="In a fleet: hand all of it over to the workers, and end.")
+    ] = False,
 ) -> None:
     """Store memories from files of JSON lines.
 
@@ -102,8 +106,9 @@ async def import_files(
                 in_flight=in_flight,
                 wait=wait,
                 note=call.output.note,
+                background=background,
             )
-        if wait and not report.findable:
+        if wait and not background and not report.findable:
             await until_findable(client, call.output)
     report.seconds = time.monotonic() - began
     _tell(call, report, errors)
@@ -121,20 +126,30 @@ async def _send_all(
     in_flight: int,
     wait: bool,
     note: Callable[[str], None],
+    background: bool,
 ) -> Report:
     from mnemata.cli.importing import lines
+    from mnemata.cli.importing.handover import Handover
     from mnemata.cli.importing.sender import Sender
     from mnemata.domain.ids import Uuid7Factory
 
-    total = lines.total_bytes(names)
-    sender = Sender(
-        client,
-        ids=Uuid7Factory(),
-        batch_size=batch_size,
-        in_flight=in_flight,
-        wait=wait,
-        progress=lambda report: shown.at(report.bytes_read, total, counted=report.counted),
-        note=note,
+    total, ids = lines.total_bytes(names), Uuid7Factory()
+
+    def progress(report: Report) -> None:
+        shown.at(report.bytes_read, total, counted=report.counted)
+
+    sender = (
+        Handover(client, ids=ids, progress=progress)
+        if background
+        else Sender(
+            client,
+            ids=ids,
+            batch_size=batch_size,
+            in_flight=in_flight,
+            wait=wait,
+            progress=progress,
+            note=note,
+        )
     )
     try:
         await _feed(sender, lines.read(names), chosen)
@@ -145,7 +160,9 @@ async def _send_all(
 
 
 async def _feed(
-    sender: Sender, source: Iterator[tuple[Line | Refused, int]], chosen: Callable[[Line], FieldMap]
+    sender: Sender | Handover,
+    source: Iterator[tuple[Line | Refused, int]],
+    chosen: Callable[[Line], FieldMap],
 ) -> None:
     """Every line to the sender, mapped; lines that cannot be read go to the report."""
     from mnemata.cli.importing.lines import Refused
@@ -185,6 +202,8 @@ def _tell(call: Call, report: Report, errors: Path | None) -> None:
         "refused": len(refused),
         "seconds": round(report.seconds, 3),
     }
+    if report.jobs:
+        summary |= {"handed_over": report.handed_over, "jobs": report.jobs}
     call.output.answer(summary | {"errors": refused}, lambda console: console.print(_sentence(report)))
     if errors is not None:
         return
@@ -207,6 +226,10 @@ def _write(errors: Path, refused: list[dict[str, Any]]) -> None:
 
 
 def _sentence(report: Report) -> str:
+    if report.jobs:
+        jobs = ", ".join(map(str, report.jobs))
+        handed_over = people.amount(report.handed_over, "memory")
+        return f"{handed_over} handed over, {len(report.refused):,} refused; `mnemata jobs show ID` tells of: {jobs}"
     done = report.counted - len(report.refused)
     unchanged = f"{report.unchanged:,} unchanged, " if report.unchanged else ""
     rate = done / report.seconds if report.seconds else 0.0

@@ -31,13 +31,15 @@ class Report:
     updated: int = 0
     unchanged: int = 0
     refused: list[Refused] = field(default_factory=list)
+    handed_over: int = 0
+    jobs: list[int] = field(default_factory=list)
     bytes_read: int = 0
     seconds: float = 0.0
     findable: bool = True
 
     @property
     def counted(self) -> int:
-        return self.stored + self.updated + self.unchanged + len(self.refused)
+        return self.stored + self.updated + self.unchanged + self.handed_over + len(self.refused)
 
 
 @dataclass(slots=True, kw_only=True)

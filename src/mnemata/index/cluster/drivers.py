@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ def connected(kind: ClusterKind, access: Access) -> Connection:
     # What goes wrong is told by who asked, once, and not with a trace of every attempt.
     for name in ("elastic_transport", "opensearch"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Of bodies above a megabyte: a batch is smaller, one very long memory may not be, and the clients take nothing but bytes.
+    warnings.filterwarnings("ignore", "Sending a large body directly", ResourceWarning)
     driver: Driver = (
         ElasticsearchDriver(access) if kind is ClusterKind.ELASTICSEARCH else OpenSearchDriver(access)
     )

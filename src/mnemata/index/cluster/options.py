@@ -54,7 +54,7 @@ class ClusterOptions:
     candidates: int = 500
     own_tenants: tuple[TenantId, ...] = ()
     synonyms: tuple[str, ...] = ()
-    batch_bytes: int = 5_000_000
+    batch_bytes: int = 1_000_000
     batch_documents: int = 1_000
     patience_s: float = 30.0
     keep_old_s: float = 86_400.0

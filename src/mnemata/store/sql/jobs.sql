@@ -11,12 +11,13 @@ UPDATE job_reports SET done = %(done)s, total = %(total)s, updated_at = %(now)s 
 UPDATE job_reports SET outcome = %(outcome)s::jsonb, code = %(code)s, updated_at = %(now)s WHERE job_id = %(job)s
 
 -- name: list
--- Lists jobs, the newest first; those of all states where none is named.
+-- Lists jobs, the newest first: one, or all; of a tenant's own kind where a tenant is named.
 SELECT j.id, j.task_name, j.status::text, j.abort_requested, j.args, j.attempts,
        r.tenant, r.done, r.total, r.outcome, r.code, r.created_at, r.updated_at
 FROM job_reports AS r
 JOIN procrastinate_jobs AS j ON j.id = r.job_id
 WHERE (%(job)s::bigint IS NULL OR r.job_id = %(job)s)
+  AND (%(tenant)s::text IS NULL OR (r.tenant = %(tenant)s AND j.task_name = %(kind)s))
 ORDER BY r.job_id DESC
 LIMIT %(limit)s
 

@@ -62,7 +62,7 @@ OPERATIONS = (
         handler=list_jobs,
         tag=TAG,
         summary="List jobs",
-        description="Rebuilds, backups and sweeps that workers of a fleet do, the newest first. Operators only.",
+        description="What workers of a fleet do, the newest first: your tenant's imports; operators see everybody's, rebuilds, backups and the like.",
         answers={200: Answered(description="The jobs.", model=schemas.Jobs)},
         problems=(422,),
     ),
@@ -72,7 +72,7 @@ OPERATIONS = (
         handler=read_job,
         tag=TAG,
         summary="Read a job",
-        description="How far it is, and what came of it. Operators only.",
+        description="How far it is, and what came of it. Operators see every job, others their tenant's imports.",
         answers={200: Answered(description="The job.", model=schemas.Job)},
         problems=(404, 422),
     ),
@@ -84,7 +84,7 @@ OPERATIONS = (
         summary="Cancel a job",
         description=(
             "One that waits is taken from the queue; one that runs is told to stop; one that is over stays as it is. "
-            "Operators only."
+            "What a cancelled import has stored stays."
         ),
         answers={202: Answered(description="The job.", model=schemas.Job)},
         problems=(404, 422),

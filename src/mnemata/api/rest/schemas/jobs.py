@@ -11,10 +11,10 @@ from mnemata.api.rest.schemas.base import Model, Moment
 
 class Job(Model):
     id: int
-    kind: Literal["rebuild", "backup", "sweep", "warm", "switch", "verify"]
+    kind: Literal["rebuild", "backup", "sweep", "warm", "switch", "verify", "import"]
     state: Literal["waiting", "running", "cancelling", "succeeded", "failed", "cancelled"]
     arguments: dict[str, Any]
-    tenant: str = Field(description="Whose operator asked for it.")
+    tenant: str = Field(description="Whose caller asked for it.")
     attempts: int = Field(
         description="How often it was begun before: a job whose worker is lost begins again."
     )
@@ -27,6 +27,22 @@ class Job(Model):
     code: str | None = Field(description="The code of the error that ended it.")
     created_at: Moment
     updated_at: Moment
+
+
+class RefusedItem(Model):
+    """An item that is not part of the import. `error` is a problem as it would be answered to a single write."""
+
+    index: int = Field(description="Its place in the request, from 0.")
+    status: int
+    error: dict[str, Any]
+
+
+class HandedOver(Model):
+    """What was handed over: `job` stores the `accepted` memories, `refused` lists the others."""
+
+    job: int = Field(description="Its number: `GET /v1/jobs/{id}` tells how far it is, and what came of it.")
+    accepted: int
+    refused: list[RefusedItem]
 
 
 class Jobs(Model):

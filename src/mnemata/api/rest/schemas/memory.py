@@ -234,6 +234,24 @@ class Batch(Model):
     ]
 
 
+class Import(Model):
+    """Up to 50,000 memories, stored in their order: one may change an earlier one by its `external_id`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [DRAFT_EXAMPLE]}]})
+
+    items: Annotated[
+        list[Any],
+        WithJsonSchema(
+            {
+                "type": "array",
+                "items": {"$ref": "#/components/schemas/MemoryDraft"},
+                "minItems": 1,
+                "maxItems": rules.MAX_IMPORT,
+            }
+        ),
+    ]
+
+
 class BatchItem(Model):
     """The outcome of one item: `memory`, or `error` where its status says so.
 
