@@ -84,8 +84,9 @@ class Tenant:
         moved, before = time.monotonic(), -1
         while time.monotonic() - moved < STANDSTILL_S:
             status = _answer(self._operator.get("/v1/status"))
-            found = status["index"]["vectors"]
-            if status["feed"]["changes_waiting"] == 0 and found == status["index"]["documents"]:
+            # An index that is only being opened has no counts yet.
+            found = status["index"].get("vectors", 0)
+            if status["feed"]["changes_waiting"] == 0 and found == status["index"].get("documents"):
                 return
             if found != before:
                 moved, before = time.monotonic(), found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from mnemata.domain.errors import InvalidField
 from mnemata.domain.filter import Field, FieldType
@@ -210,6 +210,8 @@ def _whole_start_of(moment: datetime, interval: Interval | timedelta) -> datetim
             return midnight.replace(day=1)
         case Interval.YEAR:
             return midnight.replace(month=1, day=1)
+        case _:
+            assert_never(interval)
 
 
 def _check_numeric(field: Field) -> None:

@@ -99,6 +99,10 @@ ROWS = {
         INSERT INTO job_reports (job_id, tenant, done, total, created_at, updated_at)
         SELECT id, 'acme', 5, 9, now(), now() FROM procrastinate_jobs
     """,
+    "import_chunks": """
+        INSERT INTO import_chunks (job_id, number, tenant, memories, items)
+        SELECT job_id, 0, 'acme', 1, '[]' FROM job_reports
+    """,
 }
 
 
@@ -122,7 +126,8 @@ def test_going_forward_leaves_every_row_of_every_table_as_it_was(empty_url, earl
     with psycopg.connect(empty_url) as connection:
         for table in before.keys() - {"schema_revision"}:
             after = rows_of(connection, table)
-            assert len(after) == len(before[table]) > 0, table
+            assert len(after) == len(before[table]), table
+            assert after or table.startswith("procrastinate_"), table
             # A later version may have more columns.
             assert all(new | old == new for old, new in zip(before[table], after, strict=True)), table
 

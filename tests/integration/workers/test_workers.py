@@ -18,6 +18,7 @@ from mnemata.domain.scope import Role, Scope
 from mnemata.domain.vector import Space
 from mnemata.embedding.hashing import HashingEmbedder
 from mnemata.platform import Platform
+from mnemata.services.embedding_ahead import EmbeddingAhead
 from mnemata.services.outcome import WaitFor
 from mnemata.settings import Settings
 
@@ -116,7 +117,11 @@ async def store_two_hundred(platform: Platform, scope: Scope) -> None:
     await until(all_are_found)
 
 
-async def test_batches_of_the_feed_shrink_where_the_model_is_slow(settings: Settings, scope: Scope) -> None:
+async def test_batches_of_the_feed_shrink_where_the_model_is_slow(
+    settings: Settings, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in a fleet, whose writers are other processes: nothing was embedded ahead of the indexer.
+    monkeypatch.setattr(EmbeddingAhead, "begin", lambda *_: None)
     chosen = settings.model_copy(update={"index": settings.index.model_copy(update=SIXTY_FOUR)})
     platform = await Platform.open(chosen, embedder=Slow())
     try:

@@ -1,5 +1,6 @@
 import inspect
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -11,7 +12,9 @@ from mnemata.domain.attributes import sortable_number, sortable_time
 from mnemata.domain.change import START, Position
 from mnemata.domain.clock import ManualClock, SteadyClock, SystemClock
 from mnemata.domain.errors import Forbidden, Kind, MnemataError
+from mnemata.domain.fault import NAMED, Fault, Findings, Part
 from mnemata.domain.ids import SequentialIds, TenantId, Uuid7Factory
+from mnemata.domain.job import Job, JobKind, JobState
 from mnemata.domain.query import Words
 from mnemata.domain.scope import Role, Scope
 from mnemata.domain.vector import Metric, Space
@@ -135,6 +138,34 @@ def test_sortable_text_keeps_the_order_of_numbers_and_times() -> None:
         start + timedelta(days=800_000),
     ]
     assert sorted(map(sortable_time, times)) == list(map(sortable_time, times))
+
+
+def test_running_job_tells_how_long_it_may_still_take_from_its_pace() -> None:
+    asked = datetime(2026, 1, 1, tzinfo=UTC)
+    job = Job(
+        id=1,
+        kind=JobKind.REBUILD,
+        state=JobState.RUNNING,
+        arguments={},
+        tenant=TenantId("t"),
+        attempts=0,
+        done=20,
+        total=100,
+        outcome=None,
+        code=None,
+        created_at=asked,
+        updated_at=asked + timedelta(seconds=10),
+    )
+    assert job.remaining_s == 40.0
+    for nothing_told in ({"done": 0}, {"total": 0}, {"updated_at": asked}, {"state": JobState.WAITING}):
+        assert replace(job, **nothing_told).remaining_s is None
+
+
+def test_findings_name_the_first_faults_and_count_them_all() -> None:
+    findings = Findings()
+    for number in range(NAMED + 1):
+        findings.add(Fault(part=Part.STORE, what="content", detail=str(number), remedy="r"))
+    assert (len(findings.faults), findings.total, findings.left) == (NAMED, NAMED + 1, NAMED + 1)
 
 
 def test_ids_do_not_go_back_when_the_clock_stands_still() -> None:
