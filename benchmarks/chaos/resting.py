@@ -88,6 +88,9 @@ async def look(
     url: str, tenant: Tenant, calls: Iterable[Call], chance: random.Random, *, operator: str, words: int
 ) -> AtRest:
     """Everything of one tenant; at most so many `words` are looked for one by one."""
+    async with _asking(url, operator) as asking:
+        # What has ended is shown no more at once; its history tells of it when the sweeper has been there.
+        await _ask(asking, "/v1/admin:sweep")
     async with _asking(url, tenant.key) as http:
         listed = [one async for one in _listed(http)]
         named = {seen.id for call in calls if call.tenant == tenant.name for seen in call.seen}
