@@ -14,7 +14,7 @@ from benchmarks.relevance.sets import Question, RetrievalSet
 BATCH = 250
 HITS = 10
 PATIENCE_S = 300.0
-STANDSTILL_S = 900.0
+STANDSTILL_S = 600.0
 """Long: a batch of abstracts shows when all of it is embedded, which takes minutes where others have the cores."""
 MODES = ("lexical", "vector", "hybrid")
 

@@ -46,6 +46,9 @@ def serving(search: Mapping[str, str] | None = None, *, kept: Path | None = None
 
 def _chosen(search: Mapping[str, str] | None, data_dir: Path) -> dict[str, str]:
     given = {f"MNEMATA_SEARCH__{name.upper()}": value for name, value in (search or {}).items()}
+    if search:
+        # With a search cluster a server is only the doors, unless it is told to do a worker's work too.
+        given["MNEMATA_WORKER__IN_SERVER"] = "true"
     return {**given, "MNEMATA_DATA_DIR": str(data_dir), "MNEMATA_LOG__LEVEL": "warning"}
 
 
