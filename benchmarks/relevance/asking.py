@@ -86,7 +86,9 @@ class Tenant:
             status = _answer(self._operator.get("/v1/status"))
             # An index that is only being opened has no counts yet.
             found = status["index"].get("vectors", 0)
-            if status["feed"]["changes_waiting"] == 0 and found == status["index"].get("documents"):
+            whole = status["feed"]["changes_waiting"] == 0 and found == status["index"].get("documents")
+            # Until every partition has been at the head of the feed, the store answers.
+            if whole and _answer(self._operator.get("/readyz"))["reasons"]["index"] == "ok":
                 return
             if found != before:
                 moved, before = time.monotonic(), found
