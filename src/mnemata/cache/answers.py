@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter
-from typing import Any
 
 from mnemata.cache.client import CacheClient, CacheDown
+from mnemata.cache.fills import Fills
 from mnemata.cache.keys import Keys
 from mnemata.cache.lifetimes import Lifetimes, jittered_ms, until_ms
 from mnemata.cache.memory_codec import answer_in, answer_out, comes_back_whole
@@ -28,7 +28,6 @@ log = get_logger("cache")
 
 KIND = "answer"
 _POLL_S = 0.004
-_FILLS = 64
 
 Find = Callable[[], Awaitable[Answer]]
 
@@ -84,7 +83,7 @@ class AnswerCache:
         self._metrics = metrics
         self._options = options
         self._packer = Packer()
-        self._fills: set[asyncio.Task[None]] = set()
+        self._fills = Fills()
 
     async def through(self, tenant: TenantId, query: Query, cursor: str | None, find: Find) -> Answer:
         """The cached answer, or the one that `find` gives, which is then kept in the background.
@@ -101,7 +100,7 @@ class AnswerCache:
             known = self._unpacked(look.payload, query, started)
             if known is not None:
                 if look.mine:
-                    self._in_background(self._refresh(look.place, find))
+                    self._fills.start(self._refresh(look.place, find))
                 return known
         return await self._found(look.place if look.mine else _unlocked(look.place), find)
 
@@ -115,15 +114,11 @@ class AnswerCache:
 
     async def settled(self) -> None:
         """Return when nothing is left to be kept."""
-        while self._fills:
-            await asyncio.wait(set(self._fills))
+        await self._fills.settled()
 
     async def close(self) -> None:
         """Give up what is still to be kept."""
-        for task in list(self._fills):
-            task.cancel()
-        if self._fills:
-            await asyncio.wait(set(self._fills))
+        await self._fills.close()
 
     async def _look(self, tenant: TenantId, digest: str) -> _Look:
         token = secrets.token_hex(8)
@@ -190,10 +185,10 @@ class AnswerCache:
         try:
             answer = await find()
         except BaseException:
-            self._in_background(self._keep(place, b"", 0))
+            self._fills.start(self._keep(place, b"", 0))
             raise
-        if len(self._fills) < _FILLS:
-            self._in_background(self._keep_answer(place, answer))
+        if not self._fills.full:
+            self._fills.start(self._keep_answer(place, answer))
         return answer
 
     async def _refresh(self, place: _Place, find: Find) -> None:
@@ -254,11 +249,6 @@ class AnswerCache:
                 self._metrics.cache_refused.labels(KIND, "outdated").inc()
             case _:
                 self._metrics.cache_refused.labels(KIND, "full").inc()
-
-    def _in_background(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._fills.add(task)
-        task.add_done_callback(self._fills.discard)
 
     def _count(self, result: str) -> None:
         self._metrics.cache_requests.labels(KIND, result).inc()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +24,7 @@ Argument = str | bytes | int | float
 
 _CLOSE_S = 1.0
 _NODE_S = 2.0
+_SCANNED = 1_000
 
 
 class CacheDown(Exception):
@@ -109,6 +110,17 @@ class CacheClient:
         """The answer of one server of `nodes` to a command."""
         async with self._answering(_NODE_S):
             return await node.execute_command(*parts)
+
+    async def scan(self, pattern: str) -> AsyncIterator[tuple[Any, Any]]:
+        """Every key that matches, with the server that holds it; one may come twice where keys change meanwhile."""
+        for node in await self.nodes():
+            cursor: Any = b"0"
+            while True:
+                cursor, found = await self.on_node(node, "SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED)
+                for key in found:
+                    yield node, key
+                if cursor in {b"0", 0, "0"}:
+                    break
 
     async def close(self) -> None:
         """Close every connection. Idempotent."""

@@ -13,7 +13,6 @@ from mnemata.cache.packing import Damaged, Packer
 from mnemata.domain.ids import MemoryId, TenantId
 from mnemata.domain.memory import Memory
 
-_SCANNED = 1_000
 _MARK = ":m:"
 
 
@@ -37,18 +36,10 @@ class Entries:
 
     async def all(self) -> AsyncIterator[Entry]:
         """Every memory that is cached, whatever is written meanwhile; none twice but by chance. Raises CacheDown."""
-        for node in await self._client.nodes():
-            cursor: bytes | int = b"0"
-            while True:
-                cursor, found = await self._client.on_node(
-                    node, "SCAN", cursor, "MATCH", f"{self._keys.prefix}*{_MARK}*", "COUNT", _SCANNED
-                )
-                for key in found:
-                    entry = await self.get(key.decode() if isinstance(key, bytes) else str(key))
-                    if entry is not None:
-                        yield entry
-                if cursor in {b"0", 0, "0"}:
-                    break
+        async for _, key in self._client.scan(f"{self._keys.prefix}*{_MARK}*"):
+            entry = await self.get(key.decode() if isinstance(key, bytes) else str(key))
+            if entry is not None:
+                yield entry
 
     async def get(self, key: str) -> Entry | None:
         """What is under a key; None where nothing is, or only a claim to fill it."""

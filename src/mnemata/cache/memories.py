@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from mnemata.cache.client import CacheClient, CacheDown
+from mnemata.cache.fills import Fills
 from mnemata.cache.keys import Keys
 from mnemata.cache.lifetimes import Lifetimes, jittered_ms
 from mnemata.cache.memory_codec import memory_in, memory_out
@@ -19,7 +19,6 @@ from mnemata.observability.metrics import Metrics
 
 KIND = "memory"
 _CLAIM_MS = 5_000
-_FILLS = 64
 
 Load = Callable[[], Awaitable[Memory | None]]
 
@@ -44,7 +43,7 @@ class MemoryCache:
         self._lifetimes = lifetimes or Lifetimes()
         self._largest = largest
         self._packer = Packer()
-        self._fills: set[asyncio.Task[None]] = set()
+        self._fills = Fills()
 
     async def through(self, tenant: TenantId, memory_id: MemoryId, load: Load) -> Memory | None:
         """The memory at its current version, deleted ones too; None where there is none, which is remembered a while.
@@ -73,20 +72,17 @@ class MemoryCache:
         started = perf_counter()
         memory = await load()
         took_ms = (perf_counter() - started) * 1_000
-        if claimed and len(self._fills) < _FILLS:
-            self._in_background(self._keep(key, epoch, token, memory, took_ms))
+        if claimed and not self._fills.full:
+            self._fills.start(self._keep(key, epoch, token, memory, took_ms))
         return memory
 
     async def settled(self) -> None:
         """Return when nothing is left to be kept."""
-        while self._fills:
-            await asyncio.wait(set(self._fills))
+        await self._fills.settled()
 
     async def close(self) -> None:
         """Give up what is still to be kept."""
-        for task in list(self._fills):
-            task.cancel()
-        await self.settled()
+        await self._fills.close()
 
     def _read(self, payload: bytes, memory_id: MemoryId) -> Memory | None:
         started = perf_counter()
@@ -120,11 +116,6 @@ class MemoryCache:
             self._metrics.cache_bytes.labels(KIND, "written").inc(len(payload))
         else:
             self._metrics.cache_refused.labels(KIND, "full" if kept == -1 else "outdated").inc()
-
-    def _in_background(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._fills.add(task)
-        task.add_done_callback(self._fills.discard)
 
     def _count(self, result: str) -> None:
         self._metrics.cache_requests.labels(KIND, result).inc()

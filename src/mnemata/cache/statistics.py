@@ -10,7 +10,6 @@ from mnemata.domain.memory import JsonValue
 from mnemata.observability.metrics import Metrics
 
 KINDS = ("answer", "memory", "vector")
-_SCANNED = 1_000
 _INFO = ("used_memory", "maxmemory", "evicted_keys", "expired_keys", "connected_clients", "uptime_in_seconds")
 
 
@@ -31,16 +30,8 @@ class CacheStatistics:
     async def clear(self) -> int:
         """Delete every key of this namespace; how many there were. Raises CacheDown."""
         deleted = 0
-        for node in await self._client.nodes():
-            cursor = b"0"
-            while True:
-                cursor, found = await self._client.on_node(
-                    node, "SCAN", cursor, "MATCH", self._keys.prefix + "*", "COUNT", _SCANNED
-                )
-                for key in found:
-                    deleted += await self._client.on_node(node, "UNLINK", key)
-                if cursor in {b"0", 0}:
-                    break
+        async for node, key in self._client.scan(self._keys.prefix + "*"):
+            deleted += await self._client.on_node(node, "UNLINK", key)
         return deleted
 
     def _of(self, kind: str) -> dict[str, JsonValue]:

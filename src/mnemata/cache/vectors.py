@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable
 from time import perf_counter
 
 from mnemata.cache.client import CacheClient, CacheDown
+from mnemata.cache.fills import Fills
 from mnemata.cache.keys import Keys
 from mnemata.cache.lifetimes import Lifetimes, jittered_ms
 from mnemata.cache.packing import Damaged, Packer
@@ -15,7 +14,6 @@ from mnemata.domain.ids import TenantId
 from mnemata.observability.metrics import Metrics
 
 KIND = "vector"
-_FILLS = 64
 # Numbers of a vector do not compress: trying costs more than the network saves.
 _NEVER = 1 << 30
 
@@ -42,7 +40,7 @@ class VectorCache:
         self._life_s = (lifetimes or Lifetimes()).vector_s
         self._largest = largest
         self._packer = Packer(compress_above=_NEVER)
-        self._fills: set[asyncio.Task[None]] = set()
+        self._fills = Fills()
 
     async def get(self, tenant: TenantId, text: str, *, size: int) -> bytes | None:
         """The `size` bytes that were put for this text, or None."""
@@ -68,19 +66,16 @@ class VectorCache:
 
     def put(self, tenant: TenantId, text: str, vector: bytes, *, took_ms: float) -> None:
         """Keep it in the background. `took_ms`: what embedding it took."""
-        if len(self._fills) < _FILLS:
-            self._in_background(self._keep(self._key(tenant, text), vector, took_ms))
+        if not self._fills.full:
+            self._fills.start(self._keep(self._key(tenant, text), vector, took_ms))
 
     async def settled(self) -> None:
         """Return when nothing is left to be kept."""
-        while self._fills:
-            await asyncio.wait(set(self._fills))
+        await self._fills.settled()
 
     async def close(self) -> None:
         """Give up what is still to be kept."""
-        for task in list(self._fills):
-            task.cancel()
-        await self.settled()
+        await self._fills.close()
 
     def _unpacked(self, payload: bytes, size: int) -> tuple[float, bytes]:
         took_ms, vector = self._packer.unpack(payload)
@@ -104,11 +99,6 @@ class VectorCache:
     def _key(self, tenant: TenantId, text: str) -> str:
         digest = hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
         return self._keys.vector(tenant, digest)
-
-    def _in_background(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._fills.add(task)
-        task.add_done_callback(self._fills.discard)
 
     def _count(self, result: str) -> None:
         self._metrics.cache_requests.labels(KIND, result).inc()
