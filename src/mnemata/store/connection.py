@@ -146,22 +146,23 @@ class Session:
             raise RuntimeError(reason)
         query = statement.text if isinstance(statement, Statement) else statement
         first, self._first = self._first, []
+        alone = self._single and self._pipelined
         async with self._together():
             if not self._begun:
                 self._begun = True
-                await self._begin()
+                await self._begin(alone=alone)
             for one in first:
                 await self._connection.execute(one.text)
             prepare = False if plan_again else None
             cursor = await self._connection.execute(query, parameters, prepare=prepare, binary=True)
-            if self._single and self._pipelined:
-                await self._connection.execute(_SQL["commit"].text)
-        self._ended = self._single and self._pipelined
+        self._ended = alone
         return cursor
 
-    async def _begin(self) -> None:
+    async def _begin(self, *, alone: bool) -> None:
         if self._pipelined:
-            await self._connection.execute(_SQL["begin"].text)
+            # What travels in one pipeline is one transaction by itself: it needs no BEGIN, and ends with the pipeline.
+            if not alone:
+                await self._connection.execute(_SQL["begin"].text)
             await self._connection.execute(_SQL["settle"].text, self._settings)
             return
         # Several statements in one request take no parameters: these values are none of a caller's.
