@@ -32,6 +32,8 @@ _UNREACHABLE = (
     TimeoutError,
     OSError,
     EOFError,
+    # uvloop's, of a connection that was reset while something was being sent.
+    RuntimeError,
 )
 # What the driver raises when the other side does not speak its protocol.
 _GARBLED = (ValueError, AssertionError, LookupError, TypeError, AttributeError)

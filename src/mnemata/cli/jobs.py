@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -12,7 +13,7 @@ from mnemata.cli.call import Call
 if TYPE_CHECKING:
     from rich.console import Console
 
-JobId = Annotated[int, typer.Argument(metavar="ID", help="The job's number, as listed.", min=1)]
+JobId = Annotated[UUID, typer.Argument(metavar="ID", help="The job's id, as listed.")]
 
 
 async def list_jobs(

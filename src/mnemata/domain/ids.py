@@ -10,6 +10,8 @@ from uuid import UUID
 
 MemoryId = NewType("MemoryId", UUID)
 TenantId = NewType("TenantId", str)
+JobId = NewType("JobId", UUID)
+"""What callers know a job by: random, so that it tells nothing of other jobs."""
 
 _RANDOM_BITS = 74
 

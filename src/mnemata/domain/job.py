@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from mnemata.domain.ids import TenantId
+from mnemata.domain.ids import JobId, TenantId
 from mnemata.domain.memory import JsonValue
 
 
@@ -49,7 +49,7 @@ class Job:
     `attempts`: how often it was begun before: a job whose worker is lost is begun again.
     """
 
-    id: int
+    id: JobId
     kind: JobKind
     state: JobState
     arguments: Mapping[str, JsonValue]

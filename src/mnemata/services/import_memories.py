@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import NoWorkers, TooLarge
+from mnemata.domain.ids import JobId
 from mnemata.domain.job import JobKind
 from mnemata.domain.memory import MemoryDraft
 from mnemata.domain.rules import MAX_IMPORT
@@ -27,9 +29,9 @@ _NUMBER = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandedOver:
-    """`job`: its number. `replayed`: it was asked for by an earlier request with the same idempotency key."""
+    """`job`: the one that stores them. `replayed`: it was asked for by an earlier request with the same idempotency key."""
 
-    job: int
+    job: JobId
     memories: int
     replayed: bool = False
 
@@ -63,18 +65,18 @@ class ImportMemories:
             job = await transaction.jobs.ask(
                 self._enqueue, JobKind.IMPORT, arguments, tenant=scope.tenant, now=now
             )
-            await transaction.imports.stage(job, scope.tenant, list(chunks_of(drafts)))
+            await transaction.imports.stage(job.number, scope.tenant, list(chunks_of(drafts)))
             if once is not None:
-                await self._keys(transaction, scope).keep(once.key, json.dumps({"job": job}).encode())
-        return HandedOver(job=job, memories=len(drafts))
+                await self._keys(transaction, scope).keep(once.key, json.dumps({"job": str(job.id)}).encode())
+        return HandedOver(job=job.id, memories=len(drafts))
 
-    async def _known(self, transaction: PlatformTransaction, scope: Scope, once: Once | None) -> int | None:
+    async def _known(self, transaction: PlatformTransaction, scope: Scope, once: Once | None) -> JobId | None:
         if once is None:
             return None
         outcome = await self._keys(transaction, scope).claim(
             once.key, once.fingerprint, expires_at=self._clock.now() + self._keep
         )
-        return None if outcome is None else int(json.loads(outcome)["job"])
+        return None if outcome is None else JobId(UUID(json.loads(outcome)["job"]))
 
     def _keys(self, transaction: PlatformTransaction, scope: Scope) -> Idempotency:
         return Idempotency(transaction.session, scope.tenant, self._clock)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import JobFailed, JobNotFound, Unavailable
-from mnemata.domain.ids import TenantId
+from mnemata.domain.ids import JobId, TenantId
 from mnemata.domain.job import Job, JobKind, JobState
 from mnemata.domain.scope import Role, Scope
 from mnemata.services.operations import Facts, Progress
@@ -25,17 +25,18 @@ class Jobs:
         self._enqueue = enqueue
         self._clock = clock
 
-    async def ask(self, scope: Scope, kind: JobKind, arguments: Facts) -> int:
-        """The number of a new job. Operators only."""
+    async def ask(self, scope: Scope, kind: JobKind, arguments: Facts) -> JobId:
+        """The id of a new job. Operators only."""
         scope.require(Role.OPERATOR)
         if self._enqueue is None:
             raise Unavailable(
                 what="The queue of jobs", reason="there are no workers here", retry_after_s=None
             )
         async with self._database.platform() as transaction:
-            return await transaction.jobs.ask(
+            asked = await transaction.jobs.ask(
                 self._enqueue, kind, arguments, tenant=scope.tenant, now=self._clock.now()
             )
+        return asked.id
 
     async def list(self, scope: Scope, *, limit: int) -> Sequence[Job]:
         """The newest jobs first: all for operators, one's own tenant's imports for others."""
@@ -43,12 +44,12 @@ class Jobs:
         async with self._database.platform() as transaction:
             return await transaction.jobs.list(limit=limit, tenant=_only(scope))
 
-    async def get(self, scope: Scope, job_id: int) -> Job:
+    async def get(self, scope: Scope, job_id: JobId) -> Job:
         """How a job is. Raises JobNotFound, also for one that is not the caller's to see."""
         scope.require(Role.READER)
         return await self._get(job_id, tenant=_only(scope))
 
-    async def cancel(self, scope: Scope, job_id: int) -> Job:
+    async def cancel(self, scope: Scope, job_id: JobId) -> Job:
         """The job, told to stop; one that is over stays as it is. Raises JobNotFound as `get`."""
         scope.require(Role.WRITER)
         await self._get(job_id, tenant=_only(scope))
@@ -72,7 +73,7 @@ class Jobs:
                 raise JobFailed(job_id=job_id, job=kind.value, reason=job.code or job.state.value)
             await asyncio.sleep(_LOOK_EVERY_S)
 
-    async def _get(self, job_id: int, *, tenant: TenantId | None = None) -> Job:
+    async def _get(self, job_id: JobId, *, tenant: TenantId | None = None) -> Job:
         async with self._database.platform() as transaction:
             job = await transaction.jobs.get(job_id, tenant=tenant)
         if job is None:

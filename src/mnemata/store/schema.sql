@@ -696,7 +696,8 @@ CREATE TABLE public.job_reports (
     outcome jsonb,
     code text COLLATE pg_catalog."C",
     created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL
+    updated_at timestamp with time zone NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL
 );
 
 ALTER TABLE ONLY public.job_reports FORCE ROW LEVEL SECURITY;
@@ -718,6 +719,8 @@ COMMENT ON COLUMN public.job_reports.code IS 'The stable code of the error, when
 COMMENT ON COLUMN public.job_reports.created_at IS 'When it was asked for.';
 
 COMMENT ON COLUMN public.job_reports.updated_at IS 'When it last told of itself.';
+
+COMMENT ON COLUMN public.job_reports.id IS 'The job''s name for callers: the numbers of the queue are one after the other.';
 
 CREATE TABLE public.leases (
     name text NOT NULL COLLATE pg_catalog."C",
@@ -1090,6 +1093,9 @@ ALTER TABLE ONLY public.index_positions
 
 ALTER TABLE ONLY public.index_reached
     ADD CONSTRAINT index_reached_pkey PRIMARY KEY (index_name, partition);
+
+ALTER TABLE ONLY public.job_reports
+    ADD CONSTRAINT job_reports_id_key UNIQUE (id);
 
 ALTER TABLE ONLY public.job_reports
     ADD CONSTRAINT job_reports_pkey PRIMARY KEY (job_id);

@@ -1,14 +1,22 @@
 """A server that is full, slow, gone or speaks nonsense costs time and changes no answer."""
 
 import asyncio
+import random
 import signal
+import socket
+import struct
+from collections import Counter
 
 import pytest
+import uvloop
 
 from mnemata.cache.breaker import Breaker
 from mnemata.cache.client import CacheClient, CacheDown, ClientOptions
 from mnemata.domain.errors import ConfigurationError
 from mnemata.observability.metrics import Metrics
+
+RESET = 0.3
+"""How likely a connection is reset at each step."""
 
 
 async def test_full_server_that_evicts_nothing_answers_nothing_old(world, member):
@@ -122,3 +130,42 @@ def test_breaker_opens_after_failures_in_a_row_and_tries_after_growing_pauses():
     breaker.worked()
     assert breaker.allows()
     assert not breaker.open
+
+
+def test_connections_that_are_reset_at_any_moment_are_no_answer():
+    """On the loop that servers run on: it reports some of these in a way of its own."""
+    chance = random.Random(5)
+
+    async def reset(reader, writer):
+        while chance.random() > RESET and await reader.read(4_096):
+            writer.write(b"+OK\r\n")
+            await asyncio.sleep(chance.random() * 0.002)
+        close_at_once = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, close_at_once)
+        writer.transport.abort()
+
+    async def ask(client, outcomes):
+        for _ in range(200):
+            try:
+                outcomes[await client.command("PING")] += 1
+            except CacheDown as down:
+                outcomes[down.reason] += 1
+            await asyncio.sleep(chance.random() * 0.002)
+
+    async def run():
+        server = await asyncio.start_server(reset, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        options = ClientOptions(url=f"redis://127.0.0.1:{address[1]}", connections=8)
+        client = CacheClient(options, metrics=Metrics(), breaker=Breaker(failures=10**9))
+        await client.open()
+        outcomes = Counter()
+        try:
+            await asyncio.gather(*(ask(client, outcomes) for _ in range(10)))
+        finally:
+            await client.close()
+            server.close()
+        return outcomes
+
+    outcomes = uvloop.run(run())
+    assert outcomes["unreachable"] > 0
+    assert outcomes.total() == 2_000

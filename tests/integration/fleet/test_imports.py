@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from array import array
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg import sql
 
 from mnemata.domain.clock import SystemClock
 from mnemata.domain.errors import IdempotencyConflict, JobNotFound, NoWorkers, TooLarge
@@ -89,9 +91,10 @@ async def test_chunk_that_was_stored_and_not_noted_is_not_stored_again(open_proc
     worker = await open_process(works=False)
     importer = Importer(worker.store.database, worker.services.remember)
     async with doors.store.database.platform() as transaction:
-        chunk = await transaction.imports.next(handed_over.job)
+        ((number,),) = await transaction.session.rows(sql.SQL("SELECT job_id FROM job_reports").format())
+        chunk = await transaction.imports.next(number)
     # What a worker does that is lost just before it notes what it has stored.
-    await asyncio.wait_for(importer._stored(handed_over.job, chunk), 120)
+    await asyncio.wait_for(importer._stored(number, chunk), 120)
 
     await open_process(works=True)
     job = await over(doors, scope, handed_over.job)
@@ -104,7 +107,6 @@ async def test_chunk_that_was_stored_and_not_noted_is_not_stored_again(open_proc
 async def test_job_that_is_over_leaves_nothing_staged(open_process, scope):
     doors = await open_process(works=False)
     handed_over = await doors.services.imports.hand_over(scope, numbered(10))
-    assert handed_over.job == 1
     assert await staged(doors) == 10
 
     cancelled = await doors.services.jobs.cancel(scope, handed_over.job)
@@ -139,6 +141,13 @@ async def test_import_is_seen_and_cancelled_by_its_own_tenant_alone(open_process
         with pytest.raises(JobNotFound):
             await call(eve, job)
     assert (await doors.services.jobs.cancel(ana, job)).state is JobState.CANCELLED
+
+
+async def test_job_tells_nothing_of_how_many_others_there_are(open_process, scope):
+    doors = await open_process(works=False)
+    jobs = [(await doors.services.imports.hand_over(scope, numbered(1))).job for _ in range(3)]
+
+    assert all(abs(later.int - earlier.int) > 2**64 for earlier, later in pairwise(jobs))
 
 
 async def test_where_there_are_no_workers_the_other_way_is_named(platform, scope):

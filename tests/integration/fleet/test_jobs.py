@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from importlib.resources import files
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import mnemata.store
 from mnemata.domain.clock import SystemClock
 from mnemata.domain.errors import Forbidden, IndexUnavailable, JobFailed, JobNotFound
+from mnemata.domain.ids import JobId
 from mnemata.domain.job import JobKind, JobState
 from mnemata.domain.scope import DEFAULT_TENANT, Role, Scope
 from mnemata.services.jobs import Jobs
@@ -69,7 +71,7 @@ async def test_job_is_done_once_and_tells_how_far_it_is_and_what_it_made(databas
     assert (await jobs.get(scope, job_id)).state is JobState.WAITING
     async with Working(queue), Working(queue_of(database, handler)):
         job = await over(jobs, scope, job_id)
-    assert done == [{"why": "test", "job": job_id}]
+    assert [one["why"] for one in done] == ["test"]
     assert (job.state, job.done, job.total, job.outcome, job.code) == (
         JobState.SUCCEEDED,
         3,
@@ -185,7 +187,7 @@ async def test_jobs_of_the_platform_are_for_operators(database, scope):
     with pytest.raises(Forbidden):
         await jobs.cancel(Scope(tenant=DEFAULT_TENANT, role=Role.READER), job_id)
     with pytest.raises(JobNotFound):
-        await jobs.get(scope, 12345)
+        await jobs.get(scope, JobId(uuid4()))
     assert (await jobs.get(scope, job_id)).state is JobState.WAITING
 
 

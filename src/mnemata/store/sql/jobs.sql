@@ -1,6 +1,8 @@
 -- name: note
--- Notes that a job was asked for.
-INSERT INTO job_reports (job_id, tenant, created_at, updated_at) VALUES (%(job)s, %(tenant)s, %(now)s, %(now)s)
+-- Notes that a job was asked for, and gives the name that callers know it by.
+INSERT INTO job_reports (job_id, tenant, created_at, updated_at)
+VALUES (%(job)s, %(tenant)s, %(now)s, %(now)s)
+RETURNING id
 
 -- name: progress
 -- Notes how far a job is.
@@ -12,18 +14,18 @@ UPDATE job_reports SET outcome = %(outcome)s::jsonb, code = %(code)s, updated_at
 
 -- name: list
 -- Lists jobs, the newest first: one, or all; of a tenant's own kind where a tenant is named.
-SELECT j.id, j.task_name, j.status::text, j.abort_requested, j.args, j.attempts,
+SELECT r.id, j.task_name, j.status::text, j.abort_requested, j.args, j.attempts,
        r.tenant, r.done, r.total, r.outcome, r.code, r.created_at, r.updated_at
 FROM job_reports AS r
 JOIN procrastinate_jobs AS j ON j.id = r.job_id
-WHERE (%(job)s::bigint IS NULL OR r.job_id = %(job)s)
+WHERE (%(job)s::uuid IS NULL OR r.id = %(job)s)
   AND (%(tenant)s::text IS NULL OR (r.tenant = %(tenant)s AND j.task_name = %(kind)s))
 ORDER BY r.job_id DESC
 LIMIT %(limit)s
 
 -- name: cancel
 -- Ends a job: one that waits is taken away, one that runs is told to stop.
-SELECT procrastinate_cancel_job_v1(%(job)s, true, false)
+SELECT procrastinate_cancel_job_v1(r.job_id, true, false) FROM job_reports AS r WHERE r.id = %(job)s
 
 -- name: forget
 -- Forgets the jobs that ended before a moment.

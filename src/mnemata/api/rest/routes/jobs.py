@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Path, Query, Request
 from starlette.responses import Response
@@ -13,11 +14,11 @@ from mnemata.api.rest.operation import Answered, Operation
 from mnemata.api.rest.rendering import json_response
 from mnemata.api.rest.schemas import jobs as schemas
 from mnemata.api.rest.schemas.parameters import JobsParameters, NoParameters
+from mnemata.domain.ids import JobId
 from mnemata.domain.job import Job
 
+Identifier = Annotated[UUID, Path(description="The job's id.")]
 TAG = "platform"
-_LARGEST = 2**63 - 1
-JobId = Annotated[int, Path(ge=1, le=_LARGEST)]
 
 
 async def list_jobs(request: Request, scope: Asker, wanted: Annotated[JobsParameters, Query()]) -> Response:
@@ -26,15 +27,17 @@ async def list_jobs(request: Request, scope: Asker, wanted: Annotated[JobsParame
 
 
 async def read_job(
-    request: Request, scope: Asker, job_id: JobId, _: Annotated[NoParameters, Query()]
+    request: Request, scope: Asker, job_id: Identifier, _: Annotated[NoParameters, Query()]
 ) -> Response:
-    return json_response(_job_json(await door_of(request).services.jobs.get(scope, job_id)))
+    return json_response(_job_json(await door_of(request).services.jobs.get(scope, JobId(job_id))))
 
 
 async def cancel_job(
-    request: Request, scope: Asker, job_id: JobId, _: Annotated[NoParameters, Query()]
+    request: Request, scope: Asker, job_id: Identifier, _: Annotated[NoParameters, Query()]
 ) -> Response:
-    return json_response(_job_json(await door_of(request).services.jobs.cancel(scope, job_id)), status=202)
+    return json_response(
+        _job_json(await door_of(request).services.jobs.cancel(scope, JobId(job_id))), status=202
+    )
 
 
 def _job_json(job: Job) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import Field
 
@@ -10,7 +11,7 @@ from mnemata.api.rest.schemas.base import Model, Moment
 
 
 class Job(Model):
-    id: int
+    id: UUID
     kind: Literal["rebuild", "backup", "sweep", "warm", "switch", "verify", "import"]
     state: Literal["waiting", "running", "cancelling", "succeeded", "failed", "cancelled"]
     arguments: dict[str, Any]
@@ -40,7 +41,7 @@ class RefusedItem(Model):
 class HandedOver(Model):
     """What was handed over: `job` stores the `accepted` memories, `refused` lists the others."""
 
-    job: int = Field(description="Its number: `GET /v1/jobs/{id}` tells how far it is, and what came of it.")
+    job: UUID = Field(description="Its id: `GET /v1/jobs/{id}` tells how far it is, and what came of it.")
     accepted: int
     refused: list[RefusedItem]
 
