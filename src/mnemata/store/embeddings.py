@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -46,8 +47,13 @@ class Embeddings(Repository):
         if not vectors:
             return set()
         # One row after another in one parameter: nothing is parsed, nothing is escaped.
-        packed = b"".join(_bytes(space, vector) for vector in vectors.values())
-        parameters = {"space": space.name, "dimensions": space.dimensions, "vectors": packed}
+        given = [_bytes(space, vector) for vector in vectors.values()]
+        parameters = {
+            "space": space.name,
+            "dimensions": space.dimensions,
+            "vectors": b"".join(given),
+            "checksums": [zlib.crc32(vector) for vector in given],
+        }
         found = await self._session.rows(_SQL["put"], parameters | _packed(list(vectors)))
         return {(TenantId(row[0]), row[1]) for row in found}
 

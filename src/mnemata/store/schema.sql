@@ -547,6 +547,7 @@ CREATE TABLE public.embeddings (
     space text NOT NULL COLLATE pg_catalog."C",
     key bytea NOT NULL,
     vector bytea NOT NULL,
+    checksum bigint,
     CONSTRAINT embeddings_key_size CHECK ((octet_length(key) = 32)),
     CONSTRAINT embeddings_space_size CHECK (((octet_length(space) >= 1) AND (octet_length(space) <= 256))),
     CONSTRAINT embeddings_vector_size CHECK (((dimensions > 0) AND (octet_length(vector) = (dimensions * 4))))
@@ -567,6 +568,8 @@ COMMENT ON COLUMN public.embeddings.space IS 'A model at a version: spaces never
 COMMENT ON COLUMN public.embeddings.key IS 'SHA-256 of the embedded text.';
 
 COMMENT ON COLUMN public.embeddings.vector IS 'Little-endian float32, of unit length.';
+
+COMMENT ON COLUMN public.embeddings.checksum IS 'The CRC-32 of the vector; NULL: it was stored before there were checksums.';
 
 CREATE TABLE public.feed_epoch (
     singleton boolean DEFAULT true NOT NULL,

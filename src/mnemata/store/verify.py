@@ -59,13 +59,14 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredVector:
-    """A vector as it lies there: `data` is little-endian float32."""
+    """A vector as it lies there: `data` is little-endian float32, `checksum` the CRC-32 that it had, where one was noted."""
 
     tenant: TenantId
     space: str
     key: bytes
     dimensions: int
     data: bytes
+    checksum: int | None
 
     @property
     def place(self) -> tuple[TenantId, str, bytes]:
@@ -99,7 +100,14 @@ class Verification(Repository):
         parameters = {"tenant": tenant, "space": space, "key": key, "limit": limit}
         rows = await self._session.rows(_SQL["vectors"], parameters)
         return [
-            StoredVector(tenant=TenantId(row[0]), space=row[1], key=row[2], dimensions=row[3], data=row[4])
+            StoredVector(
+                tenant=TenantId(row[0]),
+                space=row[1],
+                key=row[2],
+                dimensions=row[3],
+                data=row[4],
+                checksum=row[5],
+            )
             for row in rows
         ]
 

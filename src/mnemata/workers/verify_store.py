@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
@@ -207,7 +208,7 @@ def _untold_fault(version: Version, *, repaired: bool) -> Fault:
 
 
 def _unsound(page: Sequence[StoredVector], space: Space) -> Iterator[tuple[StoredVector, str]]:
-    """Those that are no unit vectors of the dimensions that they claim, and why."""
+    """Those that are no unit vectors of the dimensions that they claim, or not what was stored, and why."""
     for vector in page:
         row = np.frombuffer(vector.data, "<f4") if len(vector.data) % 4 == 0 else np.empty(0, "<f4")
         expected = space.dimensions if vector.space == space.name else vector.dimensions
@@ -217,6 +218,8 @@ def _unsound(page: Sequence[StoredVector], space: Space) -> Iterator[tuple[Store
             yield vector, "has numbers that are not finite"
         elif abs((length := _length(row)) - 1) > _UNIT_WITHIN:
             yield vector, f"has the length {length:.3g}, not 1"
+        elif vector.checksum not in {None, zlib.crc32(vector.data)}:
+            yield vector, "has not the checksum that it was stored with"
 
 
 def _length(row: NDArray[np.float32]) -> float:

@@ -97,6 +97,10 @@ async def test_version_that_the_feed_does_not_tell_of_is_announced(platform, mem
     [
         "UPDATE embeddings SET dimensions = 1, vector = '\\x0000803f'::bytea WHERE key = %s",
         "UPDATE embeddings SET key = key, vector = decode(repeat('0000c07f', dimensions::int), 'hex') WHERE key = %s",
+        # The last bit of the first number: as long and as finite as before.
+        "UPDATE embeddings SET vector = set_byte(vector, 0, get_byte(vector, 0) # 1) WHERE key = %s",
+        # The other way round: a sign changes no length.
+        "UPDATE embeddings SET vector = set_byte(vector, 3, get_byte(vector, 3) # 128) WHERE key = %s",
     ],
 )
 async def test_damaged_vector_is_named_by_its_memory_and_made_again(

@@ -11,12 +11,13 @@ JOIN embeddings AS e ON e.tenant = a.tenant AND e.space = %(space)s AND e.key = 
 
 -- name: put
 -- Keeps vectors under their keys: keys and vectors stand packed, 32 and 4 x dimensions bytes each.
-INSERT INTO embeddings (dimensions, tenant, space, key, vector)
+INSERT INTO embeddings (dimensions, tenant, space, key, vector, checksum)
 SELECT
     %(dimensions)s, given.tenant, %(space)s,
     substring(%(keys)s::bytea FROM (given.place::int - 1) * 32 + 1 FOR 32) AS key,
-    substring(%(vectors)s::bytea FROM (given.place::int - 1) * 4 * %(dimensions)s::int + 1 FOR 4 * %(dimensions)s::int)
-FROM unnest(%(tenants)s::text[]) WITH ORDINALITY AS given (tenant, place)
+    substring(%(vectors)s::bytea FROM (given.place::int - 1) * 4 * %(dimensions)s::int + 1 FOR 4 * %(dimensions)s::int),
+    given.checksum
+FROM unnest(%(tenants)s::text[], %(checksums)s::bigint[]) WITH ORDINALITY AS given (tenant, checksum, place)
 -- Everybody takes keys in one order, so that two writers of the same texts never wait for each other.
 ORDER BY given.tenant, key
 ON CONFLICT DO NOTHING

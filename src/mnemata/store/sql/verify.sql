@@ -72,7 +72,7 @@ LIMIT %(limit)s
 
 -- name: vectors
 -- Reads the next vectors of all tenants and spaces.
-SELECT e.tenant, e.space, e.key, e.dimensions, e.vector
+SELECT e.tenant, e.space, e.key, e.dimensions, e.vector, e.checksum
 FROM embeddings AS e
 WHERE (e.tenant, e.space, e.key) > (%(tenant)s, %(space)s, %(key)s)
 ORDER BY e.tenant, e.space, e.key

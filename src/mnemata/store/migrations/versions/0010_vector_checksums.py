@@ -1,0 +1,14 @@
+"""Checksums of vectors."""
+
+from __future__ import annotations
+
+from mnemata.store.revisions import run_sql
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
