@@ -22,6 +22,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="signals")]
 
 PATIENCE_S = 120.0
+BUILT = 2_000
 
 
 class Process:
@@ -138,6 +139,18 @@ def write(doors: Process, number: int) -> bool:
     return answer.headers["mnemata-indexed"] == "true"
 
 
+def ask(doors: Process, path: str, body: dict[str, Any]) -> Any:
+    answer = httpx.post(f"{doors.url}{path}", json=body, timeout=PATIENCE_S)
+    answer.raise_for_status()
+    return answer.json()
+
+
+def rebuild_of(doors: Process) -> dict[str, Any] | None:
+    """The job that rebuilds the index."""
+    jobs = httpx.get(f"{doors.url}/v1/jobs", timeout=PATIENCE_S).json()["items"]
+    return next((job for job in jobs if job["kind"] == "rebuild"), None)
+
+
 def found(doors: Process) -> list[str]:
     """Every external id that a search finds, duplicates included."""
     body = {"query": "acknowledged number", "mode": "lexical", "limit": 200}
@@ -175,6 +188,32 @@ def test_worker_is_lost_while_it_is_written_to_and_nothing_else_is(start, databa
         # Versions, not changes: a vector that followed its memory is one more change of the same version.
         row = connection.execute("SELECT count(*), count(DISTINCT memory_id) FROM versions").fetchone()
     assert row == (len(everything), len(everything))
+
+
+def test_index_build_goes_on_where_killed_workers_left_it(start):
+    doors, lost = start("serve"), start("worker")
+    until(lambda: indexed(doors))
+    for place in range(0, BUILT, 400):
+        items = [{"content": f"vole {number}"} for number in range(place, place + 400)]
+        ask(doors, "/v1/memories:batch", {"items": items})
+    building = threading.Thread(
+        target=lambda: httpx.post(
+            f"{doors.url}/v1/admin/index:rebuild", json={"rate": 150}, timeout=PATIENCE_S
+        )
+    )
+    building.start()
+    # Some of it was noted as done by then: that is made durable every few seconds.
+    until(lambda: (job := rebuild_of(doors)) is not None and job["done"] > BUILT * 0.55)
+    lost.send(signal.SIGKILL)
+    start("worker")
+    assert write(doors, 1)
+    job = until(lambda: (job := rebuild_of(doors))["state"] == "succeeded" and job)
+    building.join(PATIENCE_S)
+    assert job["attempts"] > 1
+    assert 0 < job["outcome"]["resumed"] < BUILT
+    assert job["outcome"]["documents"] == BUILT + 1
+    assert ask(doors, "/v1/search", {"query": "vole", "mode": "lexical", "limit": 1})["total"] == BUILT
+    assert found(doors) == ["n1"]
 
 
 def test_worker_that_is_told_to_end_hands_over_and_says_that_it_is_not_ready(start, database_url):

@@ -29,6 +29,7 @@ from mnemata.index.cluster.bulk import BulkWriter, Item, deleting, writing
 from mnemata.index.cluster.catalogue import Catalogue
 from mnemata.index.cluster.conditions import within
 from mnemata.index.cluster.connection import moved, search_failed, unavailable
+from mnemata.index.cluster.copies import copy_for
 from mnemata.index.cluster.dialect import Dialect, dialect_of
 from mnemata.index.cluster.dictionary import ClusterDictionary
 from mnemata.index.cluster.document import document_id, document_of, rows_of
@@ -146,10 +147,11 @@ class ClusterIndex:
         bodies = self._asking().searches(query)
         if not bodies:
             return Legs()
-        answers = await self._ask(query.tenant, bodies)
+        same = copy_for(query.tenant, query.words)
+        answers = await self._ask(query.tenant, bodies, same)
         if not of_one_index(answers):
             # Another index was made the live one in between.
-            answers = await self._ask(query.tenant, bodies)
+            answers = await self._ask(query.tenant, bodies, same)
         return legs_of(answers, query, metric=self.identity.metric)
 
     async def vectors(self, tenant: TenantId, ids: Sequence[MemoryId]) -> Mapping[MemoryId, Vector]:
@@ -175,8 +177,9 @@ class ClusterIndex:
             after = str(memory_ids(page[-1:])[0])
 
     async def facets(self, query: IndexQuery, requests: Sequence[FacetRequest]) -> Sequence[Facet]:
-        counting = self._asking().matched(query)
-        return await FacetSearch(partial(self._ask, query.tenant), counting).run(requests)
+        counting, same = self._asking().matched(query), copy_for(query.tenant, query.words)
+        asking = partial(self._ask, query.tenant, same=same)
+        return await FacetSearch(asking, counting).run(requests)
 
     async def highlight(
         self, words: Words, texts: Sequence[str], *, shape: FragmentShape = FRAGMENTS
@@ -291,13 +294,16 @@ class ClusterIndex:
         indices = ",".join(self.generation.indices)
         await self._connection.send("POST", f"/{indices}/_refresh")
 
-    async def _ask(self, tenant: TenantId, bodies: Mapping[str, Body]) -> dict[str, Any]:
+    async def _ask(
+        self, tenant: TenantId, bodies: Mapping[str, Body], same: str | None = None
+    ) -> dict[str, Any]:
         generation = self.generation
         index = generation.index_of(tenant)
         if self._live:
             # The alias: another process may make another index the live one at any moment.
             index = generation.aliases()[index]
-        head = orjson.dumps({"index": index, "routing": tenant})
+        same = copy_for(tenant) if same is None else same
+        head = orjson.dumps({"index": index, "routing": tenant, "preference": same})
         lines = [line for body in bodies.values() for line in (head, orjson.dumps(body))]
         reply = await self._connection.send_lines("/_msearch", lines, searching=True)
         return dict(zip(bodies, reply.body["responses"], strict=True))
