@@ -43,7 +43,8 @@ async def test_a_feed_that_a_forgotten_transaction_holds_up_is_an_alarm_and_goes
         await watch.report()
         await asyncio.sleep(0.3)
         await watch.report()
-        assert value(metrics, "mnemata_index_lag_changes") == 1
+        # Its vector may have followed by now, which is a change of its own.
+        assert value(metrics, "mnemata_index_lag_changes") in {1, 2}
         assert value(metrics, "mnemata_feed_stalls_total") == 1
         await forgotten.rollback()
     async with asyncio.timeout(60):
