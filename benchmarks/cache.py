@@ -25,6 +25,7 @@ from mnemata import settings as settings_module
 from mnemata.api.rest.app import create_app
 from mnemata.api.rest.options import HttpOptions
 from mnemata.api.rest.server import serve
+from mnemata.cli.serve import loop_factory
 from mnemata.platform import Platform
 
 WORDS = [
@@ -152,7 +153,9 @@ def main() -> None:
     parser.add_argument("--write-every", type=int, default=500, help="requests between two writes; 0: none")
     parser.add_argument("--json", type=Path, default=RESULTS / "cache.json", help="where they are written")
     given = parser.parse_args()
-    figures = asyncio.run(measure(given.memories, given.queries, given.requests, given.write_every))
+    # On the loop that servers run on.
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        figures = runner.run(measure(given.memories, given.queries, given.requests, given.write_every))
     print(json.dumps(figures, indent=2))
     write(given.json, {"machine": machine(), **figures})
 
