@@ -27,6 +27,7 @@ SETTINGS: Mapping[str, str] = {
     "MNEMATA_HTTP__REQUEST_TIMEOUT_S": "8",
     "MNEMATA_HTTP__SHUTDOWN_GRACE_S": "5",
     "MNEMATA_DATABASE__ACQUIRE_TIMEOUT_S": "2",
+    # Longer: a process that starts while others do must not give up.
     "MNEMATA_DATABASE__CONNECT_TIMEOUT_S": "30",
     "MNEMATA_DATABASE__STATEMENT_TIMEOUT_S": "5",
     "MNEMATA_DATABASE__LOCK_TIMEOUT_S": "3",

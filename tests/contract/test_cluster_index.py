@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -105,6 +106,26 @@ def at(sequence: int) -> Position:
 async def found(index, text: str, *, tenant: TenantId = ANA) -> int:
     query = IndexQuery(tenant=tenant, mode=Mode.LEXICAL, words=Words(text=text))
     return (await index.search(query)).total
+
+
+async def test_every_page_of_a_question_is_asked_of_one_copy(index, monkeypatch):
+    await index.apply([upsert("green tea", axis=0)], position=at(1))
+    copies: list[set[str]] = []
+    send = index._connection.send_lines
+
+    async def sending(path: str, lines: list[bytes], **more: Any) -> Any:
+        copies.append({orjson.loads(head)["preference"] for head in lines[::2]})
+        return await send(path, lines, **more)
+
+    monkeypatch.setattr(index._connection, "send_lines", sending)
+    vector = np.eye(1, SPACE.dimensions, dtype=np.float32)[0]
+    for text, depth in (("green", 10), ("green", 200), ("tea", 10)):
+        query = IndexQuery(tenant=ANA, mode=Mode.HYBRID, words=Words(text=text), vector=vector, depth=depth)
+        assert (await index.search(query)).total == 1
+    page, later, other = copies
+
+    assert page == later != other
+    assert len(page) == 1
 
 
 # --- tickets ---------------------------------------------------------------------------------------------------------

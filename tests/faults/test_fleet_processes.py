@@ -153,11 +153,9 @@ def rebuild_of(doors: Process) -> dict[str, Any] | None:
 
 def found(doors: Process) -> list[str]:
     """Every external id that a search finds, duplicates included."""
-    body = {"query": "acknowledged number", "mode": "lexical", "limit": 200}
-    answer = httpx.post(f"{doors.url}/v1/search", json=body, timeout=PATIENCE_S)
-    answer.raise_for_status()
-    assert answer.json()["degraded"] == []
-    return sorted(hit["memory"]["external_id"] for hit in answer.json()["hits"])
+    page = ask(doors, "/v1/search", {"query": "acknowledged number", "mode": "lexical", "limit": 200})
+    assert page["degraded"] == []
+    return sorted(hit["memory"]["external_id"] for hit in page["hits"])
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "paused"])

@@ -43,6 +43,26 @@ async def test_second_statement_is_refused_where_the_first_has_ended_the_transac
             await transaction.memories_in_all()
 
 
+async def test_single_statement_takes_role_and_tenant_for_itself_alone_however_often_it_is_sent(
+    opened, scope, other_scope, make
+):
+    database = await opened(pool_min=1, pool_max=1)
+    memory = make("The kettle is in the attic.")
+    async with database.tenant(scope) as transaction:
+        await transaction.memories.insert([memory], operation=Operation.CREATED)
+    # After some times a statement is prepared, and travels in another way.
+    for _ in range(12):
+        async with database.tenant(other_scope, single=True) as transaction:
+            assert await transaction.memories.get(memory.id) is None
+        async with database.tenant(scope, single=True) as transaction:
+            assert await transaction.memories.get(memory.id) == memory
+        async with database._pool.connection() as connection:
+            left = await connection.execute(
+                "SELECT current_user = session_user, current_setting('mnemata.tenant', true)"
+            )
+            assert await left.fetchone() in {(True, ""), (True, None)}
+
+
 async def test_single_statement_sees_its_own_tenant_only(database, scope, other_scope, make):
     memory = make("The kettle is in the attic.")
     async with database.tenant(scope) as transaction:

@@ -13,7 +13,7 @@ from mnemata.domain.change import START, Position
 from mnemata.domain.clock import ManualClock, SteadyClock, SystemClock
 from mnemata.domain.errors import Forbidden, Kind, MnemataError
 from mnemata.domain.fault import NAMED, Fault, Findings, Part
-from mnemata.domain.ids import SequentialIds, TenantId, Uuid7Factory
+from mnemata.domain.ids import JobId, SequentialIds, TenantId, Uuid7Factory
 from mnemata.domain.job import Job, JobKind, JobState
 from mnemata.domain.query import Words
 from mnemata.domain.scope import Role, Scope
@@ -143,7 +143,7 @@ def test_sortable_text_keeps_the_order_of_numbers_and_times() -> None:
 def test_running_job_tells_how_long_it_may_still_take_from_its_pace() -> None:
     asked = datetime(2026, 1, 1, tzinfo=UTC)
     job = Job(
-        id=1,
+        id=JobId(UUID(int=1)),
         kind=JobKind.REBUILD,
         state=JobState.RUNNING,
         arguments={},

@@ -17,5 +17,4 @@ def copy_for(tenant: TenantId, words: Words = _NOTHING_ASKED) -> str:
     not of the other, and each has a graph of its own. Asked by turns, a page would not begin where the one before it ended.
     Where a copy is lost another one answers.
     """
-    asked = repr((tenant, words.text, words.phrases, words.prefixes, words.excluded))
-    return hashlib.blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return hashlib.blake2b(repr((tenant, words)).encode(), digest_size=8).hexdigest()
