@@ -13,11 +13,11 @@ from psycopg.rows import TupleRow
 
 from mnemata.domain.errors import MnemataError
 from mnemata.store.errors import Limits, full, outcome_unknown, translated, was_refused
+from mnemata.store.pipeline import Connection, Pipeline, together
 from mnemata.store.statements import Statement, statements
 
 Row: TypeAlias = Sequence[Any]
 Parameters: TypeAlias = Mapping[str, Any]
-Connection: TypeAlias = "psycopg.AsyncConnection[TupleRow]"
 
 CHANNEL = "mnemata_changes"
 _SQL = statements("transaction")
@@ -29,7 +29,7 @@ class Session:
     """A transaction that begins with its first statement. Statements travel in a pipeline: no round trip for BEGIN.
 
     Not `pipelined`: behind a pooler, see docs/decisions. What begins a transaction is then one request of its own.
-    `single`: it has one statement, which reads, and ends in the same round trip.
+    `single`: it has one statement, and ends in the same round trip.
     """
 
     def __init__(
@@ -142,17 +142,19 @@ class Session:
         self, statement: Statement | sql.Composed, parameters: Parameters | None, *, plan_again: bool
     ) -> psycopg.AsyncCursor[TupleRow]:
         if self._ended:
-            reason = "a transaction that reads with a single statement has ended with it"
+            reason = "a transaction of a single statement has ended with it"
             raise RuntimeError(reason)
         query = statement.text if isinstance(statement, Statement) else statement
         first, self._first = self._first, []
         alone = self._single and self._pipelined
-        async with self._together():
+        async with self._together() as pipeline:
             if not self._begun:
                 self._begun = True
                 await self._begin(alone=alone)
             for one in first:
                 await self._connection.execute(one.text)
+            if pipeline is not None:
+                pipeline.hold()
             prepare = False if plan_again else None
             cursor = await self._connection.execute(query, parameters, prepare=prepare, binary=True)
         self._ended = alone
@@ -169,6 +171,6 @@ class Session:
         values = {name: sql.Literal(value) for name, value in self._settings.items()}
         await self._connection.execute(_SQL["begin_settled"].text.format(**values))
 
-    def _together(self) -> AbstractAsyncContextManager[object]:
+    def _together(self) -> AbstractAsyncContextManager[Pipeline | None]:
         """Statements in the block travel together, where they may."""
-        return self._connection.pipeline() if self._pipelined else nullcontext()
+        return together(self._connection) if self._pipelined else nullcontext()

@@ -29,7 +29,8 @@ __all__ = ["Database", "Heard", "PlatformTransaction", "PoolOptions", "Pooler", 
 log = get_logger("store")
 
 _SQL = statements("transaction")
-_IDLE_S = 60.0
+# A transaction whose process says nothing keeps its locks, and all later changes from those who follow the feed.
+_IDLE_S = 10.0
 _RECONNECT_AFTER_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 # A pool gives up one attempt after this and starts a new one: it must not sit out a long wait after a restart.
 _RECONNECT_TIMEOUT_S = 2.0
@@ -129,7 +130,9 @@ class Database:
     async def tenant(self, scope: Scope, *, single: bool = False) -> AsyncGenerator[TenantTransaction]:
         """One transaction that sees one tenant; committed on exit, rolled back by an exception.
 
-        It begins with its first statement. `single`: that is its only one, it reads, and one round trip does it all.
+        It begins with its first statement. `single`: that is its only one, and one round trip does it all, so that there
+        is no moment at which this process could stop and leave it open. Of one that writes and whose connection is lost
+        nobody says whether it was done.
         Raises StoreUnavailable, PoolExhausted, StorageFull, DeadlineExceeded.
         """
         async with self._session("mnemata_tenant", tenant=scope.tenant, single=single) as session:

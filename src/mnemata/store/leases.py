@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mnemata.domain.change import Position
@@ -38,14 +38,9 @@ class Reached:
 class Leases(Repository):
     """Times are the server's: no process needs a clock that is right."""
 
-    async def renew(self, owner: str, *, ttl_s: float) -> dict[str, int]:
-        """Everything that the owner has, by name with its token, from now on for so many seconds."""
+    async def renew(self, owner: str, *, ttl_s: float) -> list[Lease]:
+        """Keep what the owner has for so many seconds from now; every lease there ever was, by name, as it is then."""
         found = await self._session.rows(_SQL["renew"], {"owner": owner, "ttl_s": ttl_s})
-        return {row[0]: row[1] for row in found}
-
-    async def all(self) -> list[Lease]:
-        """Every lease there ever was, those that nobody has among them, by name."""
-        found = await self._session.rows(_SQL["all"])
         return [Lease(name=row[0], owner=row[1], token=row[2], holds_s=row[3]) for row in found]
 
     async def take(self, owner: str, names: Sequence[str], *, ttl_s: float) -> dict[str, int]:
@@ -71,7 +66,7 @@ class Leases(Repository):
         """
         if not told:
             return set()
-        await self._session.rows(_SQL["relax"])
+        self._session.first(_SQL["relax"])
         parameters = {
             "index": index,
             "epoch": epoch,
@@ -80,14 +75,10 @@ class Leases(Repository):
             "xids": [str(one.position.xid) for one in told],
             "seqs": [one.position.sequence for one in told],
             "caught_up": [one.caught_up for one in told],
+            "channel": REACHED_CHANNEL,
         }
-        noted = {row[0] for row in await self._session.rows(_SQL["reach"], parameters)}
-        # Where searches went back, the positions alone do not say enough: the rows are to be read.
-        forward = all(one.caught_up for one in told)
-        positions = {one.partition: one.position for one in told if forward and one.partition in noted}
-        payload = written(positions, index)
-        await self._session.rows(_SQL["tell"], {"channel": REACHED_CHANNEL, "payload": payload})
-        return noted
+        ((noted, _),) = await self._session.rows(_SQL["reach"], parameters)
+        return set(noted)
 
     async def reached(self, index: str) -> list[Reached]:
         """What searches see of each partition, as it was said last."""
@@ -104,13 +95,8 @@ class Leases(Repository):
         ]
 
 
-def written(positions: Mapping[int, Position], index: str) -> str:
-    """Positions by partition as a notification carries them: sixteen take less than a kilobyte."""
-    return " ".join([index, *(f"{partition}:{position}" for partition, position in positions.items())])
-
-
 def read(payload: str, index: str) -> dict[int, Position]:
-    """What `written` wrote of this index; nothing where it is another's, or where the rows are to be read."""
+    """The positions by partition that `reach` told of this index; none where it is another's, or rows are to be read."""
     name, *rest = payload.split(" ")
     if name != index:
         return {}

@@ -77,16 +77,24 @@ class Leasing:
     async def _renew(self) -> None:
         # Counted from before the server was asked: this process never thinks that it holds for longer than others do.
         asked = time.monotonic()
-        async with self._database.platform() as transaction:
-            held = await transaction.leases.renew(self.owner, ttl_s=self._ttl_s)
-            leases = {lease.name: lease for lease in await transaction.leases.all()}
-            surplus = self._surplus(held, leases)
-            await transaction.leases.give_back(self.owner, surplus)
+        async with self._database.platform(single=True) as transaction:
+            renewed = await transaction.leases.renew(self.owner, ttl_s=self._ttl_s)
+        leases = {lease.name: lease for lease in renewed}
+        held = {lease.name: lease.token for lease in renewed if lease.owner == self.owner}
+        surplus = self._surplus(held, leases)
+        kept = {name: token for name, token in held.items() if name not in surplus}
+        self._note(kept, until=asked + self._ttl_s)
+        await self._give_back(surplus)
+        async with self._database.platform(single=True) as transaction:
             wanted = [f"{_WORKER}{self.owner}", *self._wanted(held, leases)]
             taken = await transaction.leases.take(self.owner, wanted, ttl_s=self._ttl_s)
+        self._note(kept | taken, until=asked + self._ttl_s)
+        async with self._database.platform(single=True) as transaction:
             await transaction.leases.forget(_WORKER)
-        kept = {name: token for name, token in held.items() if name not in surplus} | taken
-        self._note(kept, until=asked + self._ttl_s)
+
+    async def _give_back(self, names: Sequence[str]) -> None:
+        async with self._database.platform(single=True) as transaction:
+            await transaction.leases.give_back(self.owner, names)
 
     def stop(self) -> None:
         """Hold nothing from now on, and take nothing."""
@@ -99,8 +107,7 @@ class Leasing:
             names = [*self._held, f"{_WORKER}{self.owner}"]
             self._note({}, until=-math.inf)
             try:
-                async with self._database.platform() as transaction:
-                    await transaction.leases.give_back(self.owner, names)
+                await self._give_back(names)
             except MnemataError as error:
                 log.warning("leases_not_given_back", code=error.code, leases=len(names))
         await self._tell()

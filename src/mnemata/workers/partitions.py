@@ -131,7 +131,7 @@ class PartitionFollower:
         return {row.partition: row.position for row in rows if row.caught_up and row.epoch == self._epoch}
 
     async def _read(self, limit: int) -> list[Change]:
-        async with self._database.platform() as transaction:
+        async with self._database.platform(single=True) as transaction:
             return await transaction.feed.read_partitions(self._positions, limit=limit)
 
     async def _announce(self, changes: Sequence[Change], *, at_head: bool) -> None:
@@ -161,7 +161,8 @@ class PartitionFollower:
         ]
         if not told:
             return
-        async with self._database.platform() as transaction:
+        # Whoever took the partition over waits for nobody: a process that is paused here has nothing open.
+        async with self._database.platform(single=True) as transaction:
             noted = await transaction.leases.reach(self._name, epoch=self._epoch, told=told)
         for one in told:
             if one.partition not in noted:

@@ -18,9 +18,13 @@ async def take(database, owner, names=NAMES, ttl_s=60.0):
         return await transaction.leases.take(owner, names, ttl_s=ttl_s)
 
 
-async def held(database):
+async def every(database, owner="onlooker"):
     async with database.platform() as transaction:
-        return {lease.name: lease.owner for lease in await transaction.leases.all() if lease.holds_s > 0}
+        return await transaction.leases.renew(owner, ttl_s=60.0)
+
+
+async def held(database):
+    return {lease.name: lease.owner for lease in await every(database) if lease.holds_s > 0}
 
 
 async def test_two_that_take_at_once_share_out_every_lease_and_none_twice(database):
@@ -43,9 +47,9 @@ async def test_lease_that_ran_out_is_another_ones_with_a_higher_token(database):
 async def test_renewing_gives_what_is_still_ones_own(database):
     tokens = await take(database, "a", ttl_s=0.0)
     await take(database, "b", NAMES[:2])
-    async with database.platform() as transaction:
-        kept = await transaction.leases.renew("a", ttl_s=60.0)
-    assert kept == {name: tokens[name] for name in NAMES[2:]}
+    kept = [lease for lease in await every(database, "a") if lease.owner == "a"]
+    assert {lease.name: lease.token for lease in kept} == {name: tokens[name] for name in NAMES[2:]}
+    assert all(50 < lease.holds_s <= 60 for lease in kept)
     assert await held(database) == {name: "ab"[name in NAMES[:2]] for name in NAMES}
 
 
@@ -66,7 +70,20 @@ async def test_only_long_gone_leases_of_a_kind_are_forgotten(database, url):
         )
     async with database.platform() as transaction:
         await transaction.leases.forget("worker/")
-        assert [lease.name for lease in await transaction.leases.all()] == ["index/00", "worker/b"]
+    assert [lease.name for lease in await every(database)] == ["index/00", "worker/b"]
+
+
+async def test_lease_that_is_taken_while_it_is_renewed_is_the_takers(database, url):
+    await take(database, "a", ttl_s=0.0)
+    async with await psycopg.AsyncConnection.connect(url) as taker:
+        await taker.execute("UPDATE leases SET owner = 'b', token = token + 1 WHERE name = %s", [NAMES[0]])
+        renewing = asyncio.create_task(every(database, "a"))
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as onlooker:
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while not (await (await onlooker.execute(waits)).fetchone())[0]:
+                await asyncio.sleep(0.01)
+        await taker.commit()
+    assert {lease.name for lease in await renewing if lease.owner == "a"} == set(NAMES[1:])
 
 
 async def reach(database, partition, sequence, *, token, caught_up=True, epoch="e"):
@@ -100,6 +117,18 @@ async def test_those_who_listen_are_told_what_was_noted(database):
         {2: Position(xid=7, sequence=12)},
     ]
     assert read(told[0].payload, "other") == {}
+
+
+async def test_where_searches_went_back_the_rows_are_to_be_read(database):
+    heard = database.listen(REACHED_CHANNEL)
+    await asyncio.wait_for(anext(heard), 60)
+    places = [
+        Reached(partition=one, position=Position(xid=7, sequence=one), caught_up=one != 2) for one in (1, 2)
+    ]
+    async with database.platform() as transaction:
+        assert await transaction.leases.reach("main", epoch="e", told=places) == {1, 2}
+    assert read((await asyncio.wait_for(anext(heard), 60)).payload, "main") == {}
+    await heard.aclose()
 
 
 async def test_partitions_together_give_the_whole_feed_each_from_its_own_place(database, scope, make):
