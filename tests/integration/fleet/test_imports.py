@@ -88,7 +88,7 @@ async def test_later_line_changes_an_earlier_one_of_the_same_import(open_process
 async def test_chunk_that_was_stored_and_not_noted_is_not_stored_again(open_process, scope, monkeypatch):
     doors = await open_process(works=False)
     handed_over = await doors.services.imports.hand_over(scope, numbered(10))
-    worker = await open_process(works=False)
+    worker = await open_process(works=False, index={"wait_timeout_s": 0.5})
     importer = Importer(worker.store.database, worker.services.remember)
     async with doors.store.database.platform() as transaction:
         ((number,),) = await transaction.session.rows(sql.SQL("SELECT job_id FROM job_reports").format())
