@@ -47,8 +47,9 @@ async def test_transaction_holds_no_locks_while_it_is_sent(database, locked, sco
         async with database.tenant(scope) as transaction:
             memories = [make(content=f"a vole, number {number}")]
             await transaction.memories.insert(memories, operation=Operation.CREATED)
-        # The second time the commit was on its way.
-        assert locked == [set(), set()]
+        # The second time the commit was on its way. A pool may look after its connections in between.
+        assert len(locked) >= 2
+        assert not any(locked)
         locked.clear()
 
 
@@ -65,7 +66,8 @@ async def test_what_a_worker_says_of_its_leases_is_open_at_no_moment(database, l
         for _ in range(RUNS):
             async with database.platform(single=True) as transaction:
                 await call(transaction.leases)
-    assert locked == [set()] * len(calls) * RUNS
+    assert len(locked) >= len(calls) * RUNS
+    assert not any(locked)
 
 
 async def test_transaction_of_which_nothing_is_heard_is_ended_by_the_server(
