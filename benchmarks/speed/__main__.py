@@ -31,6 +31,7 @@ from benchmarks.speed.corpus import Corpus, dialogues, synthetic
 from benchmarks.speed.goals import summary
 from benchmarks.speed.sizes import QUICK, WHOLE, Sizes
 from mnemata import __version__
+from mnemata.cli.serve import loop_factory
 from mnemata.embedding.onnx import MINILM, OnnxEmbedder
 from mnemata.observability.logging import configure
 
@@ -66,7 +67,9 @@ def _measured(corpus: Corpus, sizes: Sizes, told: Told, *, parts: set[str]) -> d
         # An embedded PostgreSQL that root starts runs as another user, who must reach its folder.
         folder.chmod(0o755)
         if PROCESS in parts:
-            figures |= asyncio.run(compare(corpus, folder, questions=sizes.questions, told=told))
+            # On the loop that servers run on.
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
+                figures |= runner.run(compare(corpus, folder, questions=sizes.questions, told=told))
         if parts != {PROCESS}:
             served = folder / "served"
             figures["http"] = over_http.measure(corpus, served, sizes, parts=parts, told=told)
