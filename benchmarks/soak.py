@@ -28,6 +28,8 @@ import httpx
 import psutil
 
 READY_WITHIN_S = 240.0
+BUSY = frozenset({429, 503, 504})
+ASKED_AGAIN = 60
 
 
 @dataclass
@@ -223,8 +225,19 @@ async def verify(url: str, ledger: Ledger, chance: random.Random, at_most: int) 
     return len(chosen)
 
 
+async def _asked(client: httpx.AsyncClient, method: str, path: str, **more: object) -> httpx.Response:
+    """The answer; asked again where the server says that it has no time just now."""
+    answer = await client.request(method, path, **more)  # pyright: ignore[reportArgumentType]
+    for _ in range(ASKED_AGAIN):
+        if answer.status_code not in BUSY:
+            break
+        await asyncio.sleep(1.0)
+        answer = await client.request(method, path, **more)  # pyright: ignore[reportArgumentType]
+    return answer
+
+
 async def _verify_one(client: httpx.AsyncClient, known: Known, ledger: Ledger) -> None:
-    history = await client.get(f"/v1/memories/{known.id}/history")
+    history = await _asked(client, "GET", f"/v1/memories/{known.id}/history")
     if history.status_code != 200:
         ledger.losses.append(f"{known.id}: no history (HTTP {history.status_code})")
         return
@@ -236,7 +249,7 @@ async def _verify_one(client: httpx.AsyncClient, known: Known, ledger: Ledger) -
         ledger.losses.append(f"{known.id}: at version {newest}, acknowledged {known.version}")
     if newest > known.version and not known.open:
         ledger.losses.append(f"{known.id}: at version {newest}, nobody wrote after {known.version}")
-    current = await client.get(f"/v1/memories/{known.id}")
+    current = await _asked(client, "GET", f"/v1/memories/{known.id}")
     if known.deleted and not known.open:
         if current.status_code != 404:
             ledger.losses.append(f"{known.id}: forgotten, and there again")
@@ -248,13 +261,14 @@ async def _verify_one(client: httpx.AsyncClient, known: Known, ledger: Ledger) -
     if newest == known.version and current.json()["content"] != known.content:
         ledger.losses.append(f"{known.id}: another content than acknowledged")
     token = current.json()["content"].split()[0]
-    found = await client.post("/v1/search", json={"query": token, "mode": "lexical", "limit": 5})
+    question = {"query": token, "mode": "lexical", "limit": 5}
+    found = await _asked(client, "POST", "/v1/search", json=question)
     for _ in range(600):
         if not found.json()["degraded"]:
             break
         # Just after the start the store answers; the index must be there soon.
         await asyncio.sleep(0.1)
-        found = await client.post("/v1/search", json={"query": token, "mode": "lexical", "limit": 5})
+        found = await _asked(client, "POST", "/v1/search", json=question)
     ids = [hit["memory"]["id"] for hit in found.json().get("hits", [])]
     # Turns of one session are found by their neighbours' words too, behind the one that has the word itself.
     if ids[:1] != [known.id] or found.json()["degraded"]:
@@ -266,7 +280,8 @@ async def _verify_one(client: httpx.AsyncClient, known: Known, ledger: Ledger) -
 async def _verify_external_ids(client: httpx.AsyncClient, ledger: Ledger) -> None:
     names = {known.external_id for known in ledger.memories.values() if known.external_id}
     for name in sorted(names):
-        answer = await client.post("/v1/memories:query", json={"filter": {"external_id": name}})
+        wanted = {"filter": {"external_id": name}}
+        answer = await _asked(client, "POST", "/v1/memories:query", json=wanted)
         if len(answer.json()["items"]) > 1:
             ledger.losses.append(f"external_id {name}: stands {len(answer.json()['items'])} times")
 
