@@ -23,6 +23,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -261,20 +262,23 @@ async def _verify_one(client: httpx.AsyncClient, known: Known, ledger: Ledger) -
     if newest == known.version and current.json()["content"] != known.content:
         ledger.losses.append(f"{known.id}: another content than acknowledged")
     token = current.json()["content"].split()[0]
-    question = {"query": token, "mode": "lexical", "limit": 5}
-    found = await _asked(client, "POST", "/v1/search", json=question)
+    found = await _searched(client, token)
     for _ in range(600):
-        if not found.json()["degraded"]:
+        if not found["degraded"]:
             break
         # Just after the start the store answers; the index must be there soon.
         await asyncio.sleep(0.1)
-        found = await _asked(client, "POST", "/v1/search", json=question)
-    ids = [hit["memory"]["id"] for hit in found.json().get("hits", [])]
+        found = await _searched(client, token)
+    ids = [hit["memory"]["id"] for hit in found["hits"]]
     # Turns of one session are found by their neighbours' words too, behind the one that has the word itself.
-    if ids[:1] != [known.id] or found.json()["degraded"]:
-        ledger.losses.append(
-            f"{known.id}: searching its word found {ids}, degraded {found.json().get('degraded')}"
-        )
+    if ids[:1] != [known.id] or found["degraded"]:
+        ledger.losses.append(f"{known.id}: searching its word found {ids}, degraded {found['degraded']}")
+
+
+async def _searched(client: httpx.AsyncClient, token: str) -> dict[str, Any]:
+    question = {"query": token, "mode": "lexical", "limit": 5}
+    answer = await _asked(client, "POST", "/v1/search", json=question)
+    return answer.raise_for_status().json()
 
 
 async def _verify_external_ids(client: httpx.AsyncClient, ledger: Ledger) -> None:

@@ -84,7 +84,8 @@ class Leasing:
         surplus = self._surplus(held, leases)
         kept = {name: token for name, token in held.items() if name not in surplus}
         self._note(kept, until=asked + self._ttl_s)
-        await self._give_back(surplus)
+        if surplus:
+            await self._give_back(surplus)
         async with self._database.platform(single=True) as transaction:
             wanted = [f"{_WORKER}{self.owner}", *self._wanted(held, leases)]
             taken = await transaction.leases.take(self.owner, wanted, ttl_s=self._ttl_s)

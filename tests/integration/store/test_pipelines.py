@@ -14,6 +14,7 @@ from mnemata.domain.errors import MnemataError
 from mnemata.domain.memory import Operation
 from mnemata.store.leases import Reached
 from mnemata.store.pipeline import Pipeline, together
+from mnemata.workers.leasing import Leasing, Work
 
 # libpq is told to keep statements prepared after so many runs.
 RUNS = 8
@@ -22,7 +23,10 @@ _LOCKS = """
     WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND l.pid <> pg_backend_pid() AND c.relkind = 'r'
 """
-
+_OPEN = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND state = 'idle in transaction'
+"""
 _HOW_MANY = sql.SQL("SELECT count(*) FROM memories").format()
 
 
@@ -68,6 +72,28 @@ async def test_what_a_worker_says_of_its_leases_is_open_at_no_moment(database, l
                 await call(transaction.leases)
     assert len(locked) >= len(calls) * RUNS
     assert not any(locked)
+
+
+async def test_worker_has_no_transaction_open_between_what_it_says_of_its_leases(
+    database, metrics, url, monkeypatch
+):
+    left: list[int] = []
+    ends = Pipeline.__aexit__
+
+    async def look(pipeline, *error):
+        await ends(pipeline, *error)
+        with psycopg.connect(url) as connection:
+            left.extend(connection.execute(_OPEN).fetchone())
+
+    monkeypatch.setattr(Pipeline, "__aexit__", look)
+    work = Work(shared=["index/00", "index/01"], alone=["sweeper"])
+    leasing = Leasing(database, owner="otter", work=work, ttl_s=60.0, metrics=metrics)
+    await leasing.round()
+    assert set(leasing.held) >= {"index/00", "index/01", "sweeper"}
+    await leasing.round()
+    await leasing.leave()
+    assert left
+    assert not any(left)
 
 
 async def test_transaction_of_which_nothing_is_heard_is_ended_by_the_server(
