@@ -40,6 +40,7 @@ class VectorSource:
         self._batcher = batcher
         self._health = health
         self._unkept: dict[VectorKey, Vector] = {}
+        self._leaving: dict[VectorKey, Vector] = {}
         self.space = space
         self.wanting = False
         """Whether the model failed since the last backfill: some memories wait for their vectors."""
@@ -74,19 +75,25 @@ class VectorSource:
         made, self._unkept = self._unkept, {}
         if not made:
             return
+        # Until the store has them they are still answered from here: who asks meanwhile must not find them nowhere.
+        self._leaving |= made
         try:
             async with self._database.platform() as transaction:
                 await transaction.embeddings.put(self.space, made)
         except MnemataError as error:
             self.wanting = True
             log.warning("vectors_not_kept", vectors=len(made), code=error.code)
+        finally:
+            for key in made:
+                self._leaving.pop(key, None)
 
     async def _stored(
         self, keys: Mapping[MemoryId, VectorKey], *, embed: Sequence[Memory]
     ) -> dict[VectorKey, Vector]:
         """Those vectors that are in the store or on the way there, and those of `embed`, made where they are missing."""
         wanted = dict.fromkeys(keys.values())
-        found = {key: self._unkept[key] for key in wanted if key in self._unkept}
+        on_the_way = self._leaving | self._unkept
+        found = {key: on_the_way[key] for key in wanted if key in on_the_way}
         begun = self._begun([key for key in wanted if key not in found])
         unknown = [key for key in wanted if key not in found and key not in begun]
         if unknown:

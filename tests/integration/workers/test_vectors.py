@@ -1,7 +1,9 @@
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import numpy as np
+import psycopg
 import pytest
 
 from mnemata.domain import rules
@@ -109,6 +111,21 @@ async def test_a_text_is_not_embedded_again_while_its_vector_waits_to_be_kept(
 
     assert embedder.texts == 1
     assert np.array_equal(first[memory.id], again[memory.id])
+
+
+async def test_vectors_are_there_while_they_are_brought_into_the_store(
+    source: VectorSource, memory: Memory, database_url: str
+) -> None:
+    made = await source.of([memory], embed=[memory])
+    with psycopg.connect(database_url) as slow:
+        slow.execute("LOCK TABLE embeddings IN SHARE MODE")
+        keeping = asyncio.create_task(source.keep())
+        await asyncio.sleep(0)
+        meanwhile = await source.of([memory], embed=[])
+        assert not keeping.done()
+    await keeping
+
+    assert np.array_equal(meanwhile[memory.id], made[memory.id])
 
 
 async def test_what_the_model_began_before_the_commit_is_not_embedded_again_and_is_kept(
