@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,25 @@ def machine() -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "load": round(os.getloadavg()[0], 1),
     }
+
+
+_SECRET_OR_PLACE = {"--data": "folder", "--key": "key", "--json": None}
+"""Options whose values are not told: what stands for them, or nothing where they change no figure."""
+
+
+def command(module: str, arguments: Sequence[str]) -> str:
+    """What was called, as anybody can call it: without this machine's folders, and without keys."""
+    words, left = ["python", "-m", module], list(arguments)
+    while left:
+        name, given, value = left.pop(0).partition("=")
+        if name not in _SECRET_OR_PLACE:
+            words.append(f"{name}{given}{value}")
+            continue
+        if not given:
+            left.pop(0)
+        if (told := _SECRET_OR_PLACE[name]) is not None:
+            words += [name, told]
+    return " ".join(words)
 
 
 def write(path: Path, figures: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.figures import RESULTS, ROOT, TRIALS, machine, write
+from benchmarks.figures import RESULTS, ROOT, TRIALS, command, machine, write
 from benchmarks.load.climbing import Pace, climb
 from benchmarks.load.report import show
 from benchmarks.load.scenarios import NAMES, chosen
@@ -39,7 +39,9 @@ def main() -> int:
     for api in options.api:
         runs.append(_run(options, corpus, api, console))
         # After each: a later one may fail, and takes minutes.
-        about = {"memories": options.memories, "think_s": options.think, "machine": machine()}
+        called = command("benchmarks.load", sys.argv[1:])
+        about = {"command": called, "memories": options.memories, "think_s": options.think}
+        about["machine"] = machine()
         write(options.json, {**about, "runs": runs})
     console.print(f"\nwritten to {options.json}")
     failures = [line for run in runs for line in _failures(run)]

@@ -108,6 +108,11 @@ def _knee(scenario: dict[str, Any]) -> str:
     return f"The knee is at {reached}. What is exhausted there: {at['exhausted']}."
 
 
+def _where(knee: dict[str, Any]) -> tuple[object, object]:
+    """At how many clients, and what is exhausted there; nothing where no step was one too many."""
+    return (knee["clients"], knee["exhausted"]) if knee["reached"] else (None, None)
+
+
 def _growth(name: str, runs: list[dict[str, Any]]) -> str:
     """How much more several processes answer than one."""
     if len(runs) < 2 or "knee" not in runs[0]["scenarios"][name]:
@@ -118,8 +123,7 @@ def _growth(name: str, runs: list[dict[str, Any]]) -> str:
             run["api"],
             most,
             round(most / best[0], 2),
-            run["scenarios"][name]["knee"]["clients"],
-            run["scenarios"][name]["knee"]["exhausted"],
+            *_where(run["scenarios"][name]["knee"]),
         )
         for run, most in zip(runs, best, strict=True)
     ]

@@ -85,8 +85,13 @@ def _bench(name: str) -> Bench:
     return BENCHES.get(name) or Bench(title=name.capitalize(), command="")
 
 
+def _command(name: str, figures: dict[str, Any]) -> str:
+    """What was called, where the figures tell it; else what writes such figures."""
+    return str(figures.get("command", _bench(name).command))
+
+
 def _overview(names: list[str], files: dict[str, Any]) -> str:
-    rows = [(_bench(name).title, f"`{_bench(name).command}`", *_machine(files[name])) for name in names]
+    rows = [(_bench(name).title, f"`{_command(name, files[name])}`", *_machine(files[name])) for name in names]
     return table(("measured", "by", "on", "version", "cores", "processor", "load"), rows)
 
 
@@ -100,5 +105,5 @@ def _machine(figures: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _section(name: str, figures: dict[str, Any]) -> str:
-    shown = {key: value for key, value in figures.items() if key != "machine"}
+    shown = {key: value for key, value in figures.items() if key not in {"command", "machine"}}
     return paragraphs(f"## {_bench(name).title}", _bench(name).section(shown))
