@@ -91,7 +91,9 @@ def _command(name: str, figures: dict[str, Any]) -> str:
 
 
 def _overview(names: list[str], files: dict[str, Any]) -> str:
-    rows = [(_bench(name).title, f"`{_command(name, files[name])}`", *_machine(files[name])) for name in names]
+    rows = [
+        (_bench(name).title, f"`{_command(name, files[name])}`", *_machine(files[name])) for name in names
+    ]
     return table(("measured", "by", "on", "version", "cores", "processor", "load"), rows)
 
 

@@ -9,7 +9,10 @@ from benchmarks.figures import command
     [
         ([], "python -m benchmarks.load"),
         (["--data", "/home/ana/sets", "--api", "1,2"], "python -m benchmarks.load --data folder --api 1,2"),
-        (["--data=/home/ana/sets", "--json=/tmp/a.json", "--quick"], "python -m benchmarks.load --data folder --quick"),
+        (
+            ["--data=/home/ana/sets", "--json=/tmp/a.json", "--quick"],
+            "python -m benchmarks.load --data folder --quick",
+        ),
         (["--key", "mk_secret", "--json", "a.json"], "python -m benchmarks.load --key key"),
         (["--scenario=chat"], "python -m benchmarks.load --scenario=chat"),
     ],
