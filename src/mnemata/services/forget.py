@@ -75,20 +75,23 @@ class Forget:
         scope.require(Role.WRITER)
         started = self._clock.now()
         condition = both(condition, Range(field=Field(name="created_at"), high=started))
-        async with self._database.tenant(scope) as transaction:
-            matched = await transaction.memories.count(condition, now=started)
+        matched = await self._count(scope, condition)
         if dry_run:
             return Forgotten(matched=matched, forgotten=0, dry_run=True)
-        gone = 0
+        gone, left = 0, matched
         positions: dict[MemoryId, Position] = {}
-        while gone < matched:
+        while left:
             chunk = await self._forget_chunk(scope, condition)
-            if not chunk:
-                break
             gone += len(chunk)
             positions |= chunk
+            # Where another call took the very same ones, there may be more behind them.
+            left = left - len(chunk) if chunk else await self._count(scope, condition)
         indexed = await self._findable.after(positions, wait_for, tenant=scope.tenant)
         return Forgotten(matched=matched, forgotten=gone, dry_run=False, indexed=indexed)
+
+    async def _count(self, scope: Scope, condition: Filter) -> int:
+        async with self._database.tenant(scope) as transaction:
+            return await transaction.memories.count(condition, now=self._clock.now())
 
     async def _forget_chunk(self, scope: Scope, condition: Filter) -> dict[MemoryId, Position]:
         now = self._clock.now()

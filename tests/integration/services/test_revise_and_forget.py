@@ -1,6 +1,8 @@
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from mnemata.domain.errors import (
@@ -16,7 +18,8 @@ from mnemata.domain.memory import Memory, MemoryDraft, Operation
 from mnemata.domain.query import Mode, Query, Words
 from mnemata.domain.scope import Role, Scope
 from mnemata.platform import Platform
-from mnemata.services.outcome import Once
+from mnemata.services import forget
+from mnemata.services.outcome import Once, WaitFor
 
 
 async def store(platform: Platform, scope: Scope, content: str, **fields: object) -> Memory:
@@ -123,6 +126,32 @@ async def test_forgetting_by_filter_counts_first_and_spares_the_rest(
     assert await found(platform, scope, "of") == ["of bo"]
     again = await platform.services.forget.by_filter(scope, condition, dry_run=False)
     assert (again.matched, again.forgotten) == (0, 0)
+
+
+async def test_forgetting_by_filter_goes_on_behind_what_another_call_took_first(
+    platform: Platform, scope: Scope, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forget, "_CHUNK", 10)
+    ids = [(await store(platform, scope, f"of ana {n}", user_id="ana")).id for n in range(25)]
+    condition = AnyOf(field=Field(name="user_id"), values=("ana",))
+    with psycopg.connect(database_url) as other, psycopg.connect(database_url, autocommit=True) as watching:
+        other.execute("SET session_replication_role = replica")
+        other.execute("UPDATE memories SET deleted_at = now() WHERE id = ANY(%s)", [ids[:10]])
+        ours = asyncio.create_task(
+            platform.services.forget.by_filter(scope, condition, dry_run=False, wait_for=WaitFor.NONE)
+        )
+        async with asyncio.timeout(60):
+            while not _waits_for_a_lock(watching):
+                await asyncio.sleep(0.02)
+        other.commit()
+        real = await ours
+    assert (real.matched, real.forgotten) == (25, 15)
+    assert (await platform.services.forget.by_filter(scope, condition)).matched == 0
+
+
+def _waits_for_a_lock(connection: psycopg.Connection) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return connection.execute(waiting).fetchone() != (0,)
 
 
 async def test_the_past_can_be_read(platform: Platform, scope: Scope) -> None:
