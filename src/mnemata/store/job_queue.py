@@ -27,6 +27,9 @@ _QUEUE = "mnemata"
 _KEPT_FOR = timedelta(days=30)
 _TELL_EVERY_S = 0.5
 _AT_ONCE = 4
+_AGAIN_AFTER_S = 1.0
+_HARDLY_EVER = "0 0 29 2 *"
+"""A leap day: a task that is due then is there, and is next to never done."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 Handler: TypeAlias = Callable[[Facts, Progress], Awaitable[Facts]]
@@ -62,6 +65,14 @@ class JobQueue:
 
     async def run(self) -> None:
         """Do jobs until cancelled; one that is under way then has the grace to end, and is put back after it."""
+        while True:
+            await self._run()
+            # So the library ends, without an error, where the database was away for a moment.
+            log.warning("jobs_go_on_after_an_outage")
+            await asyncio.sleep(_AGAIN_AFTER_S)
+
+    async def _run(self) -> None:
+        """Do jobs until cancelled, or until the connections of the library are lost."""
         connector = _connector(self._database)
         with self._app.replace_connector(connector):
             async with self._app.open_async():
@@ -194,6 +205,14 @@ def _app(tasks: Mapping[JobKind, _Task]) -> App:
         app.task(name=kind.value, queue=_QUEUE, lock=kind.value, pass_context=True, retry=AfterShutdown())(
             task
         )
+
+    # While no side task of its worker has ended, the library minds what listens, tells that the worker lives and hears of
+    # cancellations: it ends the worker where one of those fails. The one for periodic tasks ends at once where there are none.
+    @app.periodic(cron=_HARDLY_EVER)
+    @app.task(name="nothing", queue=_QUEUE)
+    async def nothing(timestamp: int) -> None:
+        del timestamp
+
     return app
 
 
