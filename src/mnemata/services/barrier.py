@@ -9,6 +9,28 @@ from collections.abc import Mapping
 
 from mnemata.domain.change import START, Position
 
+_SOON_S = 0.02
+
+
+class Pauses:
+    """How long to rest when the feed has nothing: until woken, as a rule, or until it is time for a poll.
+
+    Who is woken and finds nothing was woken for a change that cannot be read yet, because an older transaction still runs.
+    Nobody says when that one ends: look again soon, and less and less often.
+    """
+
+    def __init__(self, barrier: IndexBarrier, poll_interval_s: float) -> None:
+        self._barrier = barrier
+        self._longest_s = self._next_s = poll_interval_s
+
+    def found(self) -> None:
+        """There was something."""
+        self._next_s = self._longest_s
+
+    async def rest(self) -> None:
+        woken = await self._barrier.work(self._next_s)
+        self._next_s = min(_SOON_S if woken else 2 * self._next_s, self._longest_s)
+
 
 class IndexBarrier:
     """Where writers and the indexer meet, on one event loop.
@@ -48,15 +70,16 @@ class IndexBarrier:
         """Tell the indexer that there is something to read."""
         self._work.set()
 
-    async def work(self, timeout_s: float) -> None:
-        """Return when woken, or after the time: a poll backs up every wake-up that was missed."""
+    async def work(self, timeout_s: float) -> bool:
+        """Return when woken, True, or after the time: a poll backs up every wake-up that was missed."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._work.wait()
         except TimeoutError:
-            return
+            return False
         finally:
             self._work.clear()
+        return True
 
     def sees(self, marks: Mapping[int, Position]) -> bool:
         """Whether searches see these positions, by partition."""

@@ -20,7 +20,7 @@ from mnemata.domain.query import Neighbours
 from mnemata.index.protocol import Action, Remove, SearchIndex, partition_of
 from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
-from mnemata.services.barrier import IndexBarrier
+from mnemata.services.barrier import IndexBarrier, Pauses
 from mnemata.services.just_written import JustWritten
 from mnemata.services.projection import project
 from mnemata.store.database import Database
@@ -84,6 +84,7 @@ class Indexer:
         if self._publisher is not None:
             self._publisher.resume(position)
         self._barrier.start_from(position)
+        pauses = Pauses(self._barrier, self._options.poll_interval_s)
         while True:
             try:
                 busy = await self.step()
@@ -95,8 +96,10 @@ class Indexer:
             except MnemataError as error:
                 await self._back_off(error)
                 continue
-            if not busy:
-                await self._barrier.work(self._options.poll_interval_s)
+            if busy:
+                pauses.found()
+            else:
+                await pauses.rest()
 
     async def step(self) -> bool:
         """Apply the next batch of the feed to the live index; False where there was nothing to apply."""

@@ -14,7 +14,7 @@ from mnemata.domain.change import Change, Position
 from mnemata.domain.errors import IndexMoved, MnemataError
 from mnemata.index.protocol import SearchIndex, partition_of
 from mnemata.observability.logging import get_logger
-from mnemata.services.barrier import IndexBarrier
+from mnemata.services.barrier import IndexBarrier, Pauses
 from mnemata.store.database import Database
 from mnemata.store.leases import Reached
 from mnemata.workers.indexer import Indexer
@@ -67,7 +67,7 @@ class PartitionFollower:
 
     async def run(self) -> None:
         """Follow what is leased until cancelled."""
-        failures = 0
+        failures, pauses = 0, Pauses(self._barrier, self._poll_interval_s)
         while True:
             try:
                 busy = await self.step()
@@ -85,8 +85,10 @@ class PartitionFollower:
                 )
                 await asyncio.sleep(wait_s)
                 continue
-            if not busy:
-                await self._barrier.work(self._poll_interval_s)
+            if busy:
+                pauses.found()
+            else:
+                await pauses.rest()
 
     async def step(self) -> bool:
         """Apply the next batch of what is leased; False where there was nothing to apply."""

@@ -314,3 +314,26 @@ async def test_keys_open_their_tenant_until_they_are_revoked(platform: Platform,
     await access.revoke_key(scope, made.key.id)
     with pytest.raises(Exception, match="not known"):
         await access.authenticate(made.secret)
+
+
+async def test_what_an_older_transaction_held_back_is_found_soon_after_its_end(
+    settings: Settings, scope: Scope, database_url: str
+) -> None:
+    platform = await Platform.open(
+        settings.model_copy(update={"index": settings.index.model_copy(update={"poll_interval_s": 50.0})})
+    )
+    try:
+        with psycopg.connect(database_url) as older:
+            older.execute("SELECT pg_current_xact_id()")
+            writing = asyncio.create_task(store(platform, scope, "a walrus in the fog"))
+            # Committed, and woken for; what is read meanwhile does not have it.
+            async with asyncio.timeout(60):
+                while not platform.barrier.waited_for:
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)
+            assert not writing.done()
+        async with asyncio.timeout(30):
+            await writing
+        assert await search(platform, scope, "walrus") == ["a walrus in the fog"]
+    finally:
+        await platform.close()

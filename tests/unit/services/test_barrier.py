@@ -1,8 +1,10 @@
 import asyncio
 import time
 
+import pytest
+
 from mnemata.domain.change import START, Position
-from mnemata.services.barrier import IndexBarrier
+from mnemata.services.barrier import IndexBarrier, Pauses
 
 
 def at(sequence: int) -> Position:
@@ -56,3 +58,17 @@ async def test_waiting_wakes_the_indexer_and_a_poll_backs_it_up() -> None:
     barrier.advance(at(1))
     assert await waiting
     assert barrier.position > START
+
+
+async def test_who_is_woken_and_finds_nothing_looks_again_soon_until_something_was_found() -> None:
+    barrier = IndexBarrier()
+    pauses = Pauses(barrier, poll_interval_s=3_600.0)
+    barrier.wake()
+    await pauses.rest()
+    async with asyncio.timeout(60):
+        await pauses.rest()
+        await pauses.rest()
+    pauses.found()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await pauses.rest()
