@@ -62,5 +62,5 @@ class Imports(Repository):
         return ImportState(outcomes=row[0], done=row[1], total=row[2])
 
     async def drop_over(self) -> None:
-        """Let go of what jobs that are over have left."""
+        """Let go of what jobs have left that are done or cancelled; what one that failed has left goes with the job itself."""
         await self._session.rows(_SQL["drop_over"])

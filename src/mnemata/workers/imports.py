@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 from mnemata.domain.errors import Kind, MnemataError
 from mnemata.domain.memory import JsonValue
@@ -22,14 +24,19 @@ _TOLD_REFUSALS = 100
 _PASSING = frozenset({Kind.UNAVAILABLE, Kind.TIMEOUT})
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
-_ATTEMPTS = 10
 _COUNTS = ("stored", "updated", "unchanged", "refused")
+
+Pause: TypeAlias = Callable[[float], Awaitable[None]]
+_Got = TypeVar("_Got")
 
 
 class Importer:
-    def __init__(self, database: Database, remember: Remember) -> None:
+    """`pause` waits so many seconds before what failed in passing is tried again."""
+
+    def __init__(self, database: Database, remember: Remember, *, pause: Pause = asyncio.sleep) -> None:
         self._database = database
         self._remember = remember
+        self._pause = pause
 
     async def run(self, job: int, progress: Progress) -> Facts:
         """Store what is left of a job: `stored`, `updated`, `unchanged`, `refused`, and `refusals`, the first hundred.
@@ -37,34 +44,42 @@ class Importer:
         A chunk returns when searches find it: an import never runs far ahead of the index.
         """
         while True:
-            async with self._database.platform() as transaction:
-                state = await transaction.imports.state(job)
-                chunk = await transaction.imports.next(job)
+            state, chunk = await self._persistent(job, partial(self._next, job))
             progress(state.done, state.total)
             if chunk is None:
                 return summed(state)
-            outcome = outcome_of(chunk, await self._stored(job, chunk))
-            async with self._database.platform() as transaction:
-                await transaction.imports.stored(job, chunk.number, outcome)
+            outcome = outcome_of(chunk, await self._persistent(job, partial(self._stored, job, chunk)))
+            await self._persistent(job, partial(self._note, job, chunk, outcome))
+
+    async def _persistent(self, job: int, step: Callable[[], Awaitable[_Got]]) -> _Got:
+        """What a step gives, tried again for as long as what is in its way may pass: what was handed over is durable."""
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return await step()
+            except MnemataError as error:
+                if error.kind not in _PASSING:
+                    raise
+                log.warning("import_waits", job=job, code=error.code, pause_s=pause_s)
+            await self._pause(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    async def _next(self, job: int) -> tuple[ImportState, ImportChunk | None]:
+        async with self._database.platform() as transaction:
+            return await transaction.imports.state(job), await transaction.imports.next(job)
 
     async def _stored(self, job: int, chunk: ImportChunk) -> Sequence[Remembered | MnemataError]:
-        """What became of each memory of the chunk; tried again while the store is away for a moment."""
+        """What became of each memory of the chunk."""
         scope = Scope(tenant=chunk.tenant, role=Role.WRITER)
         # A worker that is lost between storing and noting it leaves the chunk to another one, who is told what was stored.
         # With spaces in it, which no key of a request has.
         name = f"import {job} {chunk.number}"
         once = Once(key=name, fingerprint=hashlib.sha256(name.encode()).digest())
-        pause_s = _FIRST_PAUSE_S
-        for attempt in range(_ATTEMPTS):
-            try:
-                return await self._remember.many(scope, [draft for _, draft in chunk.drafts], once=once)
-            except MnemataError as error:
-                if error.kind not in _PASSING or attempt == _ATTEMPTS - 1:
-                    raise
-                log.warning("import_waits", job=job, chunk=chunk.number, code=error.code)
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-        raise AssertionError
+        return await self._remember.many(scope, [draft for _, draft in chunk.drafts], once=once)
+
+    async def _note(self, job: int, chunk: ImportChunk, outcome: Facts) -> None:
+        async with self._database.platform() as transaction:
+            await transaction.imports.stored(job, chunk.number, outcome)
 
 
 def outcome_of(chunk: ImportChunk, results: Sequence[Remembered | MnemataError]) -> Facts:

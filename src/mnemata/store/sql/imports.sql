@@ -28,7 +28,8 @@ FROM import_chunks
 WHERE job_id = %(job)s
 
 -- name: drop_over
--- Lets go of what jobs that are over have left.
+-- Lets go of what jobs have left that are done, or were told to stop. What one that failed could not store stays with it.
 DELETE FROM import_chunks AS c
 USING procrastinate_jobs AS j
-WHERE j.id = c.job_id AND j.status NOT IN ('todo', 'doing')
+WHERE j.id = c.job_id
+  AND (j.status IN ('succeeded', 'cancelled', 'aborted') OR (j.status = 'failed' AND j.abort_requested))
