@@ -49,6 +49,15 @@ async def cancel(call: Call, job_id: JobId) -> None:
     call.output.answer(job, lambda console: console.print(f"{job['kind']} {job['id']}: {job['state']}"))
 
 
+async def retry(call: Call, job_id: JobId) -> None:
+    """Begin a job again that failed. An import goes on with what it has not stored yet."""
+    from mnemata.cli.connection import connected
+
+    async with connected(call) as client:
+        job = await client.post(f"/v1/jobs/{job_id}:retry", None)
+    call.output.answer(job, lambda console: console.print(f"{job['kind']} {job['id']}: {job['state']}"))
+
+
 _TITLES = ("ID", "KIND", "STATE", "DONE", "REMAINING", "ASKED", "RESULT")
 
 

@@ -72,9 +72,17 @@ for name, function in (("create", keys.create), ("list", keys.list_keys), ("revo
 app.add_typer(_keys)
 
 _jobs = typer.Typer(
-    name="jobs", no_args_is_help=True, rich_markup_mode=None, help="Jobs of a fleet: list, show, cancel."
+    name="jobs",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Jobs of a fleet: list, show, cancel, retry.",
 )
-for name, function in (("list", jobs.list_jobs), ("show", jobs.show), ("cancel", jobs.cancel)):
+for name, function in (
+    ("list", jobs.list_jobs),
+    ("show", jobs.show),
+    ("cancel", jobs.cancel),
+    ("retry", jobs.retry),
+):
     _jobs.command(name)(command(function))
 app.add_typer(_jobs)
 

@@ -57,6 +57,17 @@ class Jobs:
             await transaction.jobs.cancel(job_id)
         return await self._get(job_id)
 
+    async def retry(self, scope: Scope, job_id: JobId) -> Job:
+        """The job, waiting again if it had failed; any other stays as it is. Raises JobNotFound as `get`.
+
+        An import goes on with what it has not stored yet.
+        """
+        scope.require(Role.WRITER)
+        await self._get(job_id, tenant=_only(scope))
+        async with self._database.platform() as transaction:
+            await transaction.jobs.begin_again(job_id, now=self._clock.now())
+        return await self._get(job_id)
+
     async def done(self, scope: Scope, kind: JobKind, arguments: Facts, progress: Progress) -> Facts:
         """Ask for a job and wait until a worker has done it: what it made. Raises JobFailed.
 

@@ -57,6 +57,10 @@ class JobBook(Repository):
         row = await self._session.row(_SQL["cancel"], {"job": job})
         return row is not None and row[0] is not None
 
+    async def begin_again(self, job: JobId, *, now: datetime) -> None:
+        """Let a job that failed wait for a worker again."""
+        await self._session.rows(_SQL["begin_again"], {"job": job, "now": now})
+
     async def progress(self, job: int, *, done: int, total: int, now: datetime) -> None:
         await self._session.rows(_SQL["progress"], {"job": job, "done": done, "total": total, "now": now})
 

@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -177,3 +178,12 @@ async def test_an_operator_makes_a_backup(inside: httpx.AsyncClient, backup_path
 
     assert made.status_code == 200, made.text
     assert (made.json()["path"], made.json()["memories"]) == (str(backup_path), 1)
+
+
+async def test_job_that_is_not_there_is_neither_shown_cancelled_nor_begun_again(
+    client: httpx.AsyncClient,
+) -> None:
+    path = f"/v1/jobs/{UUID(int=7)}"
+    answers = [await client.get(path), await client.delete(path), await client.post(f"{path}:retry")]
+
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(404, "job_not_found")] * 3

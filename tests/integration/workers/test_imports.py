@@ -9,10 +9,12 @@ import pytest
 from psycopg import sql
 
 from mnemata.domain.clock import SystemClock
-from mnemata.domain.errors import StoreUnavailable
+from mnemata.domain.errors import Forbidden, JobNotFound, StoreUnavailable
 from mnemata.domain.filter import EVERYTHING
+from mnemata.domain.ids import TenantId
 from mnemata.domain.job import JobKind, JobState
 from mnemata.domain.memory import MemoryDraft
+from mnemata.domain.scope import Role, Scope
 from mnemata.services.import_memories import CHUNK_MEMORIES, ImportMemories
 from mnemata.services.jobs import Jobs
 from mnemata.services.operations import no_progress
@@ -186,3 +188,27 @@ async def test_import_that_failed_keeps_what_it_could_not_store(handed, behind, 
 
     assert failed.code == "internal"
     assert await handed.left(number) == 30
+
+
+async def test_import_that_failed_is_begun_again_with_what_it_has_not_stored(
+    platform, handed, behind, working, scope
+):
+    behind(*refusal("memories", "NEW.content = 'vole 510'", WRONG))
+    job, number = await handed.over(scope, CHUNK_MEMORIES + 30)
+    await handed.ended(scope, job, JobState.FAILED)
+    assert await handed.left(number) == 30
+    behind(end_of_refusal("memories"))
+
+    again = await handed.jobs.retry(scope, job)
+
+    assert (again.state.over, again.code) == (False, None)
+    done = await handed.ended(scope, job, JobState.SUCCEEDED, JobState.FAILED)
+    assert (done.state, done.outcome["stored"]) == (JobState.SUCCEEDED, CHUNK_MEMORIES + 30)
+    assert await stored(platform, scope) == CHUNK_MEMORIES + 30
+    assert await handed.left(number) == 0
+    assert (await handed.jobs.retry(scope, job)).state is JobState.SUCCEEDED
+    stranger = Scope(tenant=TenantId("stranger"), role=Role.WRITER)
+    with pytest.raises(JobNotFound):
+        await handed.jobs.retry(stranger, job)
+    with pytest.raises(Forbidden):
+        await handed.jobs.retry(Scope(tenant=scope.tenant, role=Role.READER), job)

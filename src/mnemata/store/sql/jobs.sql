@@ -27,6 +27,20 @@ LIMIT %(limit)s
 -- Ends a job: one that waits is taken away, one that runs is told to stop.
 SELECT procrastinate_cancel_job_v1(r.job_id, true, false) FROM job_reports AS r WHERE r.id = %(job)s
 
+-- name: begin_again
+-- Puts a job that failed back into the queue; one that was told to stop, or did not fail, stays as it is.
+WITH failed AS (
+    SELECT r.job_id
+    FROM job_reports AS r
+    JOIN procrastinate_jobs AS j ON j.id = r.job_id
+    WHERE r.id = %(job)s AND j.status = 'failed' AND NOT j.abort_requested
+    FOR UPDATE OF j
+),
+cleared AS (
+    UPDATE job_reports AS r SET code = NULL, updated_at = %(now)s FROM failed WHERE r.job_id = failed.job_id
+)
+SELECT procrastinate_retry_job_v2(failed.job_id, %(now)s::timestamptz, NULL, NULL, NULL) FROM failed
+
 -- name: forget
 -- Forgets the jobs that ended before a moment.
 DELETE FROM procrastinate_jobs AS j

@@ -1,4 +1,4 @@
-"""Long work that workers do: how it is, and stopping it."""
+"""Long work that workers do: how it is, stopping it, and beginning it again."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ async def cancel_job(
 ) -> Response:
     return json_response(
         _job_json(await door_of(request).services.jobs.cancel(scope, JobId(job_id))), status=202
+    )
+
+
+async def retry_job(
+    request: Request, scope: Asker, job_id: Identifier, _: Annotated[NoParameters, Query()]
+) -> Response:
+    return json_response(
+        _job_json(await door_of(request).services.jobs.retry(scope, JobId(job_id))), status=202
     )
 
 
@@ -88,6 +96,18 @@ OPERATIONS = (
         description=(
             "One that waits is taken from the queue; one that runs is told to stop; one that is over stays as it is. "
             "What a cancelled import has stored stays."
+        ),
+        answers={202: Answered(description="The job.", model=schemas.Job)},
+        problems=(404, 422),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/jobs/{job_id}:retry",
+        handler=retry_job,
+        tag=TAG,
+        summary="Begin a failed job again",
+        description=(
+            "One that failed waits for a worker again, an import with what it has not stored yet; any other stays as it is."
         ),
         answers={202: Answered(description="The job.", model=schemas.Job)},
         problems=(404, 422),
