@@ -31,7 +31,7 @@ async def verify(
 ) -> None:
     """Compare store, index and cache while they are written to, and name what differs.
 
-    Everything unless parts are named. Ends with exit code 1 if something is wrong and was not mended.
+    Everything unless parts are named. Ends with exit code 1 if something is wrong and was not mended, or is undecided.
     """
     every = not (store or index or cache)
     body = {"store": store or every, "index": index or every, "cache": cache or every, "repair": repair}
@@ -41,7 +41,7 @@ async def verify(
 async def verify_index(call: Call, name: OptionalName = None, *, repair: Repair = False) -> None:
     """Compare the live index, or another generation of it, with the store.
 
-    Ends with exit code 1 if something is wrong and was not mended.
+    Ends with exit code 1 if something is wrong and was not mended, or is undecided.
     """
     only = {"store": False, "cache": False} if name is None else {"generation": name}
     await _verified(call, {**only, "repair": repair})
@@ -56,7 +56,7 @@ async def _verified(call: Call, body: dict[str, Any]) -> None:
             client, call.output, "/v1/admin:verify", body, title="verifying", part="verify"
         )
     call.output.answer(report, lambda console: _print(console, report))
-    if report["left"]:
+    if report["left"] or report["undecided"]:
         raise typer.Exit(ExitCode.INTERNAL)
 
 
@@ -68,8 +68,8 @@ def _print(console: Console, report: dict[str, Any]) -> None:
     if report["faults"] > _SHOWN:
         console.print(f"and {report['faults'] - _SHOWN:,} more; --json names up to 1,000")
     if report["undecided"]:
-        told = f"{people.amount(report['undecided'], 'memory')} changed all the time: nothing is said of them"
-        console.print(told, style="yellow")
+        told = f"{people.amount(report['undecided'], 'memory')} undecided: they changed at every look, or the index did not come as far in time. Verify again"
+        console.print(told, style="yellow", soft_wrap=True)
     told = (
         f"{people.amount(report['faults'], 'fault')}, {report['repaired']:,} mended, {report['left']:,} left"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mnemata.domain.change import Change
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import GenerationRefused
 from mnemata.domain.ids import MemoryId
@@ -17,7 +18,7 @@ from mnemata.store.poison import PoisonChange
 
 Facts = Mapping[str, JsonValue]
 
-_RETRIED = 1_000
+_AT_ONCE = 1_000
 
 
 class IndexAdmin:
@@ -78,18 +79,26 @@ class IndexAdmin:
         One that fails again is set aside again.
         """
         scope.require(Role.OPERATOR)
+        retried = 0
+        last: MemoryId | None = None
+        # By memory, so that one that fails again meanwhile is not tried again and again.
+        while taken := await self._take(ids, after=last):
+            retried += len(taken)
+            last = max(change.memory_id for change in taken)
+        self._barrier.wake()
+        return {"retried": retried}
+
+    async def _take(self, ids: Sequence[MemoryId] | None, *, after: MemoryId | None) -> list[Change]:
+        """The next changes that were set aside, of which the feed tells once more."""
         async with self._database.platform() as transaction:
-            found = await transaction.poison.all(limit=_RETRIED)
-            chosen = [one.change for one in found if ids is None or one.change.memory_id in ids]
-            again = [change.memory_id for change in chosen]
-            await transaction.poison.clear(again)
+            taken = [one.change for one in await transaction.poison.take(ids, after=after, limit=_AT_ONCE)]
+            again = [change.memory_id for change in taken]
             await transaction.feed.announce_again(again, now=self._clock.now())
             # Of those that are purged no memory is left to tell of.
             there = {memory.id for memory, _ in await transaction.documents(again)}
-            gone = [(change.tenant, change.memory_id) for change in chosen if change.memory_id not in there]
+            gone = [(change.tenant, change.memory_id) for change in taken if change.memory_id not in there]
             await transaction.feed.announce_gone(gone, now=self._clock.now())
-        self._barrier.wake()
-        return {"retried": len(chosen)}
+        return taken
 
 
 def _facts(status: GenerationStatus) -> JsonValue:

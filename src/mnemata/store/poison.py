@@ -14,6 +14,7 @@ from mnemata.store.repository import Repository
 from mnemata.store.statements import statements
 
 _SQL = statements("bookkeeping")
+_FIRST_ID = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,14 @@ class Poison(Repository):
         """Those of the memories that were set aside, each with the code of its error."""
         rows = await self._session.rows(_SQL["poison_codes"], {"ids": list(ids)})
         return {MemoryId(row[0]): row[1] for row in rows}
+
+    async def take(
+        self, ids: Sequence[MemoryId] | None, *, after: MemoryId | None, limit: int
+    ) -> list[PoisonChange]:
+        """The next changes by memory, of these or of all, which are no longer set aside."""
+        named = None if ids is None else list(ids)
+        parameters = {"ids": named, "after": after or _FIRST_ID, "limit": limit}
+        return [_poison(row) for row in await self._session.rows(_SQL["take_poison"], parameters)]
 
     async def clear(self, ids: Sequence[MemoryId]) -> None:
         """Forget the failures of memories that are in the index now."""

@@ -84,14 +84,17 @@ class Verification(Repository):
         parameters = {"after": after or _FIRST_ID, "limit": limit}
         return [_checked(row) for row in await self._session.rows(_SQL["memories"], parameters)]
 
-    async def untold(self, part: int, *, limit: int) -> list[Version]:
-        """Memories whose current versions no change tells of."""
-        rows = await self._session.rows(_SQL["untold"], {"slice": part, "limit": limit})
+    async def untold(self, part: int, *, after: Version | None, limit: int) -> list[Version]:
+        """The next memories by id whose current versions no change tells of."""
+        parameters = {"slice": part, "after": after.memory_id if after else _FIRST_ID, "limit": limit}
+        rows = await self._session.rows(_SQL["untold"], parameters)
         return [_version(row) for row in rows]
 
-    async def orphans(self, part: int, *, limit: int) -> list[Version]:
-        """Versions of memories that are not there."""
-        rows = await self._session.rows(_SQL["orphans"], {"slice": part, "limit": limit})
+    async def orphans(self, part: int, *, after: Version | None, limit: int) -> list[Version]:
+        """The next versions, by memory, of memories that are not there."""
+        memory_id, version = (after.memory_id, after.version) if after else (_FIRST_ID, 0)
+        parameters = {"slice": part, "after": memory_id, "version": version, "limit": limit}
+        rows = await self._session.rows(_SQL["orphans"], parameters)
         return [_version(row) for row in rows]
 
     async def vectors(self, *, after: tuple[TenantId, str, bytes], limit: int) -> list[StoredVector]:

@@ -29,6 +29,9 @@ _PAGE = 1_000
 _ROUNDS = 8
 _PAUSE_S = 0.3
 """Between two looks at what differs: a vector that was just made is in the index a moment before it is in the store."""
+_LAST_LOOKS = 3
+_LAST_PAUSE_S = 2.0
+"""Before each of the last looks at what kept changing: who writes a memory again and again pauses at some time."""
 
 Reach = Callable[[int], Awaitable[bool]]
 """Returns once the index has every change of the transactions below an xid; False where it does not come that far."""
@@ -81,9 +84,10 @@ class IndexVerifier:
             findings.checked["memories"] += len(ids)
             progress(findings.checked["memories"], max(total, findings.checked["memories"]))
             if upto is None:
-                return
+                break
             last = upto
             await pace.after(len(ids))
+        await run.last_looks()
 
     async def state(self, ids: Sequence[MemoryId], seen: Seen | None = None) -> _State:
         """What the index should hold of these memories, by the store, at this moment."""
@@ -169,6 +173,8 @@ class _Run:
         self._reach = reach
         self._repair = repair
         self._findings = findings
+        self._open: set[MemoryKey] = set()
+        """What kept changing when it was looked at, and is looked at again at the end; a page of it at most."""
 
     async def page(self, listing: Listing, ids: Sequence[MemoryId], span: Span, seen: Seen | None) -> None:
         state = await self._verifier.state(ids, seen)
@@ -177,7 +183,21 @@ class _Run:
         if digest == Digest.of(state.wanted.values()):
             return
         suspects = await self._differing(listing, span, state.wanted)
-        faults = await self._certain({key for key in suspects if key[1] not in state.untold})
+        await self._tell({key for key in suspects if key[1] not in state.untold})
+
+    async def last_looks(self) -> None:
+        """Look again, later, at what kept changing; what still does is undecided."""
+        for _ in range(_LAST_LOOKS):
+            if not self._open:
+                return
+            await asyncio.sleep(_LAST_PAUSE_S)
+            keys, self._open = self._open, set[MemoryKey]()
+            await self._tell(keys)
+        self._findings.undecided += len(self._open)
+
+    async def _tell(self, keys: set[MemoryKey]) -> None:
+        """Tell which of them are wrong, mended where that is asked for."""
+        faults = await self._certain(keys)
         if faults and self._repair:
             faults = await self._mended(faults)
         for fault in await self._verifier.explained(faults):
@@ -233,8 +253,15 @@ class _Run:
             before = differing
             if keys:
                 await asyncio.sleep(_PAUSE_S)
-        self._findings.undecided += len(keys)
+        self._keep_open(keys)
         return faults
+
+    def _keep_open(self, keys: set[MemoryKey]) -> None:
+        if len(self._open) + len(keys) <= _PAGE:
+            self._open |= keys
+        else:
+            # So many do not keep changing: the index is behind.
+            self._findings.undecided += len(keys)
 
     async def _pairs(self, keys: set[MemoryKey]) -> dict[MemoryKey, tuple[Held | None, Held | None]] | None:
         """What there should be and what the index holds, of those whose memories did not change meanwhile.

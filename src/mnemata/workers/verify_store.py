@@ -98,28 +98,29 @@ class StoreVerifier:
         return left if left is not None and left.memory_id == memory_id else None
 
     async def _untold(self, part: int, findings: Findings, *, repair: bool) -> None:
-        async with self._database.platform() as transaction:
-            found = await transaction.verification.untold(part, limit=_MOST)
-            if repair:
-                ids = [one.memory_id for one in found]
-                await transaction.feed.announce_again(ids, now=self._clock.now())
-        for one in found:
-            findings.add(_untold_fault(one, repaired=repair))
+        last: Version | None = None
+        while True:
+            async with self._database.platform() as transaction:
+                found = await transaction.verification.untold(part, after=last, limit=_MOST)
+                if repair:
+                    ids = [one.memory_id for one in found]
+                    await transaction.feed.announce_again(ids, now=self._clock.now())
+            for one in found:
+                findings.add(_untold_fault(one, repaired=repair))
+            if len(found) < _MOST:
+                return
+            last = found[-1]
 
     async def _orphans(self, part: int, findings: Findings) -> None:
-        async with self._database.platform() as transaction:
-            found = await transaction.verification.orphans(part, limit=_MOST)
-        for one in found:
-            findings.add(
-                Fault(
-                    part=Part.STORE,
-                    what="orphan_version",
-                    detail=f"version {one.version} is of a memory that is not there",
-                    remedy=_RESTORE,
-                    tenant=one.tenant,
-                    memory_id=one.memory_id,
-                )
-            )
+        last: Version | None = None
+        while True:
+            async with self._database.platform() as transaction:
+                found = await transaction.verification.orphans(part, after=last, limit=_MOST)
+            for one in found:
+                findings.add(_orphan_fault(one))
+            if len(found) < _MOST:
+                return
+            last = found[-1]
 
     async def _vectors(self, findings: Findings, *, repair: bool) -> None:
         place = FIRST_VECTOR
@@ -204,6 +205,17 @@ def _untold_fault(version: Version, *, repaired: bool) -> Fault:
         tenant=version.tenant,
         memory_id=version.memory_id,
         repaired=repaired,
+    )
+
+
+def _orphan_fault(version: Version) -> Fault:
+    return Fault(
+        part=Part.STORE,
+        what="orphan_version",
+        detail=f"version {version.version} is of a memory that is not there",
+        remedy=_RESTORE,
+        tenant=version.tenant,
+        memory_id=version.memory_id,
     )
 
 

@@ -6,8 +6,12 @@ from uuid import UUID
 import pytest
 
 from mnemata.domain.change import START
+from mnemata.domain.clock import SystemClock
+from mnemata.domain.fault import Findings
 from mnemata.domain.ids import MemoryId
 from mnemata.index.protocol import Remove, Upsert
+from mnemata.workers.pace import Pace
+from mnemata.workers.verify_index import IndexVerifier
 
 
 @pytest.fixture
@@ -133,3 +137,39 @@ async def test_change_that_was_set_aside_is_listed_named_and_tried_again(
 
     await until(sound)
     assert (await platform.services.index.set_aside(scope, limit=10))["total"] == 0
+
+
+async def test_all_that_was_set_aside_is_tried_again_however_much_it_is(
+    platform, memories, behind, scope, monkeypatch
+):
+    monkeypatch.setattr("mnemata.services.index_admin._AT_ONCE", 10)
+    behind(
+        "INSERT INTO poison_changes"
+        " (memory_id, version, xid, seq, recorded_at, first_seen, last_seen, tenant, operation, code)"
+        " SELECT lpad(to_hex(n), 32, '0')::uuid, 1, '1'::xid8, n, now(), now(), now() + n * interval '1 second',"
+        " %s, 'created', 'internal' FROM generate_series(1, 105) AS n",
+        scope.tenant,
+    )
+    named = [MemoryId(UUID(int=3)), memories[0].id]
+    assert await platform.services.index.retry(scope, named) == {"retried": 1}
+    assert (await platform.services.index.set_aside(scope, limit=1))["total"] == 104
+
+    assert await platform.services.index.retry(scope, None) == {"retried": 104}
+    assert (await platform.services.index.set_aside(scope, limit=1))["total"] == 0
+
+
+@pytest.mark.parametrize(("reached", "found"), [([False, True], (["missing"], 0)), ([False] * 4, ([], 1))])
+async def test_what_could_not_be_decided_is_looked_at_again_before_it_is_said_to_be_so(
+    platform, memories, monkeypatch, reached, found
+):
+    monkeypatch.setattr("mnemata.workers.verify_index._LAST_PAUSE_S", 0.0)
+    await lost(platform, memories[0])
+    looks = iter(reached)
+
+    async def reach(_):
+        return next(looks, True)
+
+    findings = Findings()
+    verifier = IndexVerifier(platform.store.database, platform.indexer, clock=SystemClock())
+    await verifier.verify(platform.index, reach, repair=False, findings=findings, pace=Pace(0))
+    assert ([fault.what for fault in findings.faults], findings.undecided) == found

@@ -92,6 +92,21 @@ async def test_version_that_the_feed_does_not_tell_of_is_announced(platform, mem
     assert (await verified(platform))["faults"] == 0
 
 
+async def test_everything_that_is_lost_is_told_however_much_it_is(
+    platform, store, behind, verified, monkeypatch
+):
+    monkeypatch.setattr("mnemata.workers.verify_store._MOST", 2)
+    await store(platform, *(f"walrus number {n}" for n in range(150)))
+    behind("DELETE FROM changes")
+    report = await verified(platform, index=False, cache=False)
+    assert report["counts"]["store.untold"] == 150
+    mended = await verified(platform, index=False, cache=False, repair=True)
+    assert (mended["repaired"], mended["left"]) == (150, 0)
+    assert (await verified(platform, index=False, cache=False))["faults"] == 0
+    behind("DELETE FROM memories")
+    assert (await verified(platform, index=False, cache=False))["counts"]["store.orphan_version"] == 150
+
+
 @pytest.mark.parametrize(
     "damage",
     [

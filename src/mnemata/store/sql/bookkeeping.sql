@@ -45,6 +45,19 @@ SELECT count(*) FROM poison_changes
 -- Tells why memories were set aside.
 SELECT p.memory_id, p.code FROM poison_changes AS p WHERE p.memory_id = ANY(%(ids)s::uuid[])
 
+-- name: take_poison
+-- Takes the next changes, by memory, out of those that were set aside: of all, or of some.
+DELETE FROM poison_changes AS p
+WHERE p.memory_id IN (
+    SELECT q.memory_id
+    FROM poison_changes AS q
+    WHERE q.memory_id > %(after)s::uuid AND (%(ids)s::uuid[] IS NULL OR q.memory_id = ANY(%(ids)s::uuid[]))
+    ORDER BY q.memory_id
+    LIMIT %(limit)s
+)
+RETURNING p.xid::text::bigint, p.seq, p.tenant, p.memory_id, p.version, p.operation, p.recorded_at, p.code, p.attempts,
+          p.first_seen, p.last_seen
+
 -- name: clear_poison
 -- Forgets the failure of memories that are in the index now.
 DELETE FROM poison_changes WHERE memory_id = ANY(%(ids)s::uuid[])

@@ -50,10 +50,10 @@ ORDER BY m.id
 LIMIT %(limit)s
 
 -- name: untold
--- Finds memories of one of sixteen slices whose current versions the feed does not tell of, in one snapshot.
+-- Finds the next memories of one of sixteen slices whose current versions the feed does not tell of, in one snapshot.
 SELECT m.id, m.tenant, m.version
 FROM memories AS m
-WHERE get_byte(uuid_send(m.id), 15) & 15 = %(slice)s
+WHERE get_byte(uuid_send(m.id), 15) & 15 = %(slice)s AND m.id > %(after)s::uuid
   AND NOT EXISTS (
       SELECT FROM changes AS c
       WHERE get_byte(uuid_send(c.memory_id), 15) & 15 = %(slice)s AND c.memory_id = m.id AND c.version = m.version
@@ -62,10 +62,11 @@ ORDER BY m.id
 LIMIT %(limit)s
 
 -- name: orphans
--- Finds versions of one of sixteen slices that are of no memory.
+-- Finds the next versions of one of sixteen slices that are of no memory.
 SELECT v.memory_id, v.tenant, v.version
 FROM versions AS v
 WHERE get_byte(uuid_send(v.memory_id), 15) & 15 = %(slice)s
+  AND (v.memory_id, v.version) > (%(after)s::uuid, %(version)s::bigint)
   AND NOT EXISTS (SELECT FROM memories AS m WHERE m.id = v.memory_id)
 ORDER BY v.memory_id, v.version
 LIMIT %(limit)s
