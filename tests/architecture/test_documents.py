@@ -11,6 +11,7 @@ from typer.main import get_command
 from mnemata.cli.main import app
 from mnemata.cli.settings_page import page
 from mnemata.observability.metrics import Metrics
+from mnemata.store.migrate import newest, revisions
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -136,6 +137,12 @@ def understood(words, known):
         return not names and set(words) <= everywhere
     allowed = set(options(known[name])) | everywhere
     return all(word.split("=")[0] in allowed for word in words if re.match(r"--?[a-z]", word))
+
+
+def test_pages_show_the_schema_at_its_newest_revision():
+    applied = f"Applied: {', '.join(revisions())}. The schema is at revision {newest()}."
+    assert applied in (ROOT / "docs/operations-postgresql.md").read_text("utf-8")
+    assert f'"schema_revision": "{newest()}"' in (ROOT / "docs/backup.md").read_text("utf-8")
 
 
 def test_every_page_is_in_the_index_of_pages():

@@ -622,7 +622,7 @@ CREATE TABLE public.import_chunks (
 
 ALTER TABLE ONLY public.import_chunks FORCE ROW LEVEL SECURITY;
 
-COMMENT ON TABLE public.import_chunks IS 'Memories that a job is to store, in pieces that are each stored in one transaction. They go when the job is over.';
+COMMENT ON TABLE public.import_chunks IS 'Memories that a job is to store, in pieces that are each stored in one transaction. They go when it is done or cancelled; when it failed, with the job.';
 
 COMMENT ON COLUMN public.import_chunks.job_id IS 'The job.';
 
@@ -1145,6 +1145,8 @@ CREATE INDEX idempotency_keys_to_drop ON public.idempotency_keys USING btree (ex
 CREATE INDEX idx_procrastinate_jobs_worker_not_null ON public.procrastinate_jobs USING btree (worker_id) WHERE ((worker_id IS NOT NULL) AND (status = 'doing'::public.procrastinate_job_status));
 
 CREATE INDEX idx_procrastinate_workers_last_heartbeat ON public.procrastinate_workers USING btree (last_heartbeat);
+
+CREATE INDEX memories_by_agent ON public.memories USING btree (tenant, agent_id, created_at, id) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL) AND (agent_id IS NOT NULL));
 
 CREATE INDEX memories_by_created ON public.memories USING btree (tenant, created_at, id) WHERE ((deleted_at IS NULL) AND (superseded_by IS NULL));
 

@@ -1,0 +1,14 @@
+"""An index of the memories of an agent."""
+
+from __future__ import annotations
+
+from mnemata.store.revisions import run_sql
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    run_sql(__file__)
