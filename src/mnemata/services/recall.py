@@ -278,12 +278,8 @@ class Recall:
         since = time.perf_counter()
         ids = [fused.memory_id for fused in page]
         now = self._clock.now()
-        single = query.as_of is None and not query.context
-        async with self._database.tenant(scope, single=single) as transaction:
-            memories = await _memories(transaction, ids, query.as_of)
-            around = (
-                await transaction.memories.around(ids, width=query.context, now=now) if query.context else {}
-            )
+        async with self._database.tenant(scope, single=True) as transaction:
+            memories, around = await _hydrated(transaction, ids, query, now)
         hits = tuple(
             Hit(
                 memory=memories[fused.memory_id],
@@ -306,14 +302,14 @@ class Recall:
         return answer
 
 
-async def _memories(
-    transaction: TenantTransaction, ids: Sequence[MemoryId], as_of: datetime | None
-) -> Mapping[MemoryId, Memory]:
-    """The memories as they are, in one round trip; or as they were, one by one: the past is rarely asked."""
-    if as_of is None:
-        return await transaction.memories.get_many(ids)
-    past = {memory_id: await transaction.memories.as_of(memory_id, as_of) for memory_id in ids}
-    return {memory_id: memory for memory_id, memory in past.items() if memory is not None}
+async def _hydrated(
+    transaction: TenantTransaction, ids: Sequence[MemoryId], query: Query, now: datetime
+) -> tuple[Mapping[MemoryId, Memory], Mapping[MemoryId, tuple[Turns, Turns]]]:
+    """The memories, as they are or as they were, and the turns around them where they are asked for."""
+    memories = transaction.memories
+    if query.context:
+        return await memories.with_turns(ids, width=query.context, now=now, as_of=query.as_of)
+    return await memories.get_many(ids, as_of=query.as_of), {}
 
 
 def _joined(around: tuple[Turns, Turns] | None) -> Turns:

@@ -18,6 +18,8 @@ from mnemata.store.statements import Statement, statements
 
 Row: TypeAlias = Sequence[Any]
 Parameters: TypeAlias = Mapping[str, Any]
+Asked: TypeAlias = tuple[Statement | sql.Composed, Parameters | None]
+"""A statement and its parameters."""
 
 CHANNEL = "mnemata_changes"
 _SQL = statements("transaction")
@@ -29,7 +31,7 @@ class Session:
     """A transaction that begins with its first statement. Statements travel in a pipeline: no round trip for BEGIN.
 
     Not `pipelined`: behind a pooler, see docs/decisions. What begins a transaction is then one request of its own.
-    `single`: it has one statement, and ends in the same round trip.
+    `single`: it has one statement, or some that travel together, and ends in the same round trip.
     """
 
     def __init__(
@@ -70,10 +72,20 @@ class Session:
 
         `plan_again`: not by a plan that was kept from when the tables were smaller.
         """
+        (found,) = await self._rows([(statement, parameters)], identities, plan_again=plan_again)
+        return found
+
+    async def rows_of(self, *asked: Asked) -> Sequence[Sequence[Row]]:
+        """The rows that each of some statements gives; they travel together, where they may. Raises as `rows`."""
+        return await self._rows(asked, MappingProxyType({}), plan_again=False)
+
+    async def _rows(
+        self, asked: Sequence[Asked], identities: Mapping[str, str], *, plan_again: bool
+    ) -> Sequence[Sequence[Row]]:
         with translated(self._limits, identities):
             try:
-                cursor = await self._send(statement, parameters, plan_again=plan_again)
-                found = [] if cursor.description is None else await cursor.fetchall()
+                cursors = await self._send(asked, plan_again=plan_again)
+                found = [[] if cursor.description is None else await cursor.fetchall() for cursor in cursors]
             except psycopg.errors.ReadOnlySqlTransaction as error:
                 self._failed = True
                 # A server that is no standby refuses writes while its disk is full: the embedded one, and hosted ones.
@@ -83,7 +95,9 @@ class Session:
             except BaseException:
                 self._failed = True
                 raise
-        self._wrote = self._wrote or (cursor.statusmessage or "").startswith(_WRITES)
+        self._wrote = self._wrote or any(
+            (cursor.statusmessage or "").startswith(_WRITES) for cursor in cursors
+        )
         return found
 
     async def row(
@@ -138,13 +152,10 @@ class Session:
         except psycopg.Error:
             await self._connection.close()
 
-    async def _send(
-        self, statement: Statement | sql.Composed, parameters: Parameters | None, *, plan_again: bool
-    ) -> psycopg.AsyncCursor[TupleRow]:
+    async def _send(self, asked: Sequence[Asked], *, plan_again: bool) -> list[psycopg.AsyncCursor[TupleRow]]:
         if self._ended:
             reason = "a transaction of a single statement has ended with it"
             raise RuntimeError(reason)
-        query = statement.text if isinstance(statement, Statement) else statement
         first, self._first = self._first, []
         alone = self._single and self._pipelined
         async with self._together() as pipeline:
@@ -156,9 +167,17 @@ class Session:
             if pipeline is not None:
                 pipeline.hold()
             prepare = False if plan_again else None
-            cursor = await self._connection.execute(query, parameters, prepare=prepare, binary=True)
+            cursors = [
+                await self._connection.execute(
+                    statement.text if isinstance(statement, Statement) else statement,
+                    parameters,
+                    prepare=prepare,
+                    binary=True,
+                )
+                for statement, parameters in asked
+            ]
         self._ended = alone
-        return cursor
+        return cursors
 
     async def _begin(self, *, alone: bool) -> None:
         if self._pipelined:

@@ -130,7 +130,7 @@ class Database:
     async def tenant(self, scope: Scope, *, single: bool = False) -> AsyncGenerator[TenantTransaction]:
         """One transaction that sees one tenant; committed on exit, rolled back by an exception.
 
-        It begins with its first statement. `single`: that is its only one, and one round trip does it all, so that there
+        It begins with its first statement. `single`: that is its only one (or some that travel together), and one round trip does it all, so that there
         is no moment at which this process could stop and leave it open. Of one that writes and whose connection is lost
         nobody says whether it was done.
         Raises StoreUnavailable, PoolExhausted, StorageFull, DeadlineExceeded.

@@ -8,6 +8,7 @@ from datetime import datetime
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.memory import Memory, MemoryVersion
 from mnemata.store import rows
+from mnemata.store.connection import Asked, Row
 from mnemata.store.repository import TenantRepository, filled
 from mnemata.store.statements import statements
 
@@ -30,12 +31,14 @@ class Reading(TenantRepository):
         row = await self._session.row(_GET[lock], {"ids": [memory_id]})
         return None if row is None else rows.memory(row)
 
-    async def get_many(self, ids: Sequence[MemoryId]) -> dict[MemoryId, Memory]:
-        """Those of the memories that are there, whatever their state, in the order of `ids`: one round trip."""
-        if not ids:
-            return {}
-        found = {MemoryId(row[0]): row for row in await self._session.rows(_GET[False], {"ids": list(ids)})}
-        return {memory_id: rows.memory(found[memory_id]) for memory_id in ids if memory_id in found}
+    async def get_many(
+        self, ids: Sequence[MemoryId], *, as_of: datetime | None = None
+    ) -> dict[MemoryId, Memory]:
+        """Those of the memories that are there, whatever their state, in the order of `ids`: one round trip.
+
+        `as_of`: as they were at that moment, without those that were not there, forgotten or expired then.
+        """
+        return in_order(ids, await self._session.rows(*by_ids(ids, as_of))) if ids else {}
 
     async def by_external_ids(self, external_ids: Sequence[str], *, lock: bool = False) -> dict[str, Memory]:
         """Those of the memories that are there, whatever their state, by `external_id`."""
@@ -57,5 +60,17 @@ class Reading(TenantRepository):
 
     async def as_of(self, memory_id: MemoryId, moment: datetime) -> Memory | None:
         """The memory as it was at the moment; None where it was not there, forgotten or expired then."""
-        row = await self._session.row(_AS_OF, {"id": memory_id, "moment": moment})
-        return None if row is None else rows.memory(row)
+        return (await self.get_many([memory_id], as_of=moment)).get(memory_id)
+
+
+def by_ids(ids: Sequence[MemoryId], as_of: datetime | None) -> Asked:
+    """What reads memories by their ids, as they are or as they were at a moment."""
+    if as_of is None:
+        return _GET[False], {"ids": list(ids)}
+    return _AS_OF, {"ids": list(ids), "moment": as_of}
+
+
+def in_order(ids: Sequence[MemoryId], found: Sequence[Row]) -> dict[MemoryId, Memory]:
+    """The memories of rows that `by_ids` gave, in the order of the ids."""
+    by_id = {MemoryId(row[0]): row for row in found}
+    return {memory_id: rows.memory(by_id[memory_id]) for memory_id in ids if memory_id in by_id}

@@ -10,6 +10,8 @@ from mnemata.domain.ids import MemoryId
 from mnemata.domain.memory import Memory
 from mnemata.domain.rules import MAX_SEQUENCE
 from mnemata.store import rows
+from mnemata.store.connection import Row
+from mnemata.store.reading import by_ids, in_order
 from mnemata.store.repository import TenantRepository, filled
 from mnemata.store.statements import statements
 
@@ -19,23 +21,26 @@ Turns: TypeAlias = "tuple[Memory, ...]"
 
 
 class Sessions(TenantRepository):
-    async def around(
-        self, ids: Sequence[MemoryId], *, width: int, now: datetime
-    ) -> dict[MemoryId, tuple[Turns, Turns]]:
-        """Up to `width` turns before and after each memory in its session, both in the session's order.
+    async def with_turns(
+        self, ids: Sequence[MemoryId], *, width: int, now: datetime, as_of: datetime | None = None
+    ) -> tuple[dict[MemoryId, Memory], dict[MemoryId, tuple[Turns, Turns]]]:
+        """The memories as `get_many` gives them, and up to `width` turns before and after each in its session.
 
-        A session is ordered by sequence (turns without one behind those with), then by `occurred_at` or else
-        `created_at`, then by id. Only turns that default reads see. One round trip.
+        Both sides are in the session's order: by sequence (turns without one behind those with), then by `occurred_at`
+        or else `created_at`, then by id. Only turns that default reads see now. One round trip.
         """
-        around: dict[MemoryId, tuple[list[Memory], list[Memory]]] = {memory_id: ([], []) for memory_id in ids}
-        if not ids or width <= 0:
-            return dict.fromkeys(ids, ((), ()))
-        parameters = {"ids": list(ids), "width": width, "now": now}
-        for row in await self._session.rows(_AROUND, parameters):
-            around[MemoryId(row[0])][row[1]].append(rows.memory(row[2:]))
-        return {
-            memory_id: (_in_order(before), _in_order(after)) for memory_id, (before, after) in around.items()
-        }
+        if not ids:
+            return {}, {}
+        around = _AROUND, {"ids": list(ids), "width": width, "now": now}
+        found, turns = await self._session.rows_of(by_ids(ids, as_of), around)
+        return in_order(ids, found), _around(ids, turns)
+
+
+def _around(ids: Sequence[MemoryId], turns: Sequence[Row]) -> dict[MemoryId, tuple[Turns, Turns]]:
+    around: dict[MemoryId, tuple[list[Memory], list[Memory]]] = {memory_id: ([], []) for memory_id in ids}
+    for row in turns:
+        around[MemoryId(row[0])][row[1]].append(rows.memory(row[2:]))
+    return {memory_id: (_in_order(before), _in_order(after)) for memory_id, (before, after) in around.items()}
 
 
 def _in_order(turns: list[Memory]) -> Turns:

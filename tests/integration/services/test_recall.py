@@ -1,6 +1,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from mnemata.domain.memory import Memory, MemoryDraft
 from mnemata.domain.query import Mode, Query, Words
 from mnemata.domain.scope import Role, Scope
 from mnemata.platform import Platform
+from mnemata.store.pipeline import Pipeline
 
 
 def ask(text: str, **fields: object) -> Query:
@@ -83,6 +85,41 @@ async def test_hits_bring_their_neighbours_in_the_order_of_the_session(
         "it flew away",
         "then we ate",
     ]
+
+
+@pytest.fixture
+def round_trips(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Who has made a round trip to the store: a task for each."""
+    made: list[object] = []
+    ends = Pipeline.__aexit__
+
+    async def noted(pipeline: Pipeline, *error: Any) -> None:
+        made.append(asyncio.current_task())
+        await ends(pipeline, *error)
+
+    monkeypatch.setattr(Pipeline, "__aexit__", noted)
+    return made
+
+
+async def test_hits_are_read_in_one_round_trip_whatever_is_asked_of_them(
+    platform: Platform, scope: Scope, round_trips: list[object]
+) -> None:
+    memories = await store(platform, scope, *(f"heron number {n}" for n in range(12)), session_id="s")
+
+    async def made(**fields: object) -> int:
+        round_trips.clear()
+        answer = await platform.services.recall.search(scope, ask("heron", mode=Mode.LEXICAL, **fields))
+        assert len(answer.hits) == fields["limit"]
+        assert all(hit.context for hit in answer.hits) == ("context" in fields)
+        return round_trips.count(asyncio.current_task())
+
+    assert await made(limit=12) == 1
+    assert await made(limit=12, context=2) == 1
+    moment = memories[-1].updated_at
+    # The past is counted and searched in one transaction, and read in another.
+    assert await made(limit=1, as_of=moment) == 4
+    assert await made(limit=12, as_of=moment) == 4
+    assert await made(limit=12, as_of=moment, context=2) == 4
 
 
 async def test_a_turn_is_found_by_the_words_of_the_turn_that_came_after_it(

@@ -110,6 +110,7 @@ class Plans:
         self._rows = session.rows
         self.nodes: list[dict] = []
         session.rows = self.rows
+        session.rows_of = self.rows_of
 
     async def rows(self, statement, parameters=None, **others):
         query = statement if isinstance(statement, sql.Composed) else sql.Composed([statement.text])
@@ -117,6 +118,9 @@ class Plans:
         plan = explained[0][0]
         self.nodes += _nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
         return await self._rows(statement, parameters, **others)
+
+    async def rows_of(self, *asked):
+        return [await self.rows(*one) for one in asked]
 
     @property
     def read_whole(self) -> set[str]:
@@ -237,10 +241,13 @@ OF_A_TENANT = {
     ),
     "around": (
         {"memories_pkey", "memories_by_session"},
-        lambda tx, now: tx.memories.around([number(n) for n in range(50, 60)], width=2, now=now),
+        lambda tx, now: tx.memories.with_turns([number(n) for n in range(50, 60)], width=2, now=now),
     ),
     "history": ({"versions_pkey"}, lambda tx, now: tx.memories.history(number(5))),
-    "as_of": ({"versions_pkey"}, lambda tx, now: tx.memories.as_of(number(5), now)),
+    "as_of": (
+        {"versions_pkey"},
+        lambda tx, now: tx.memories.get_many([number(n) for n in range(1, 200)], as_of=now),
+    ),
     "claim": (
         {"idempotency_keys_pkey"},
         lambda tx, now: tx.idempotency.claim("key7", b"", expires_at=now + timedelta(days=1)),
@@ -319,7 +326,7 @@ async def test_hot_query_of_a_tenant_reads_no_table_whole(opened, clock, name):
 
 
 # How many memories these name by their ids, and so look at to see whose they are.
-NAMED = {"get": 199, "get_and_lock": 1, "around": 10, "traits": 200, "traits_as_of": 200}
+NAMED = {"get": 199, "as_of": 199, "get_and_lock": 1, "around": 20, "traits": 200, "traits_as_of": 200}
 
 
 SEEN_FROM_OUTSIDE = {name: query for name, (_, query) in OF_A_TENANT.items()} | OF_A_WHOLE_TENANT

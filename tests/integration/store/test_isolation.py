@@ -112,7 +112,7 @@ async def test_no_read_of_the_store_gives_another_tenants_memory(database, scope
         assert await memories.count(EVERYTHING, now=now) == 0
         assert await memories.count_as_of(EVERYTHING, as_of=now) == 0
         assert await memories.ids_matching(EVERYTHING, limit=10, now=now) == []
-        assert await memories.around([theirs.id], width=3, now=now) == {theirs.id: ((), ())}
+        assert await memories.with_turns([theirs.id], width=3, now=now) == ({}, {theirs.id: ((), ())})
         assert await memories.search_words(Words(text="secret"), EVERYTHING, limit=10, now=now) == []
         assert (
             await memories.search_words(Words(text="secret"), EVERYTHING, limit=10, now=now, as_of=now) == []

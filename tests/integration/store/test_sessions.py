@@ -37,7 +37,7 @@ async def talk(database, scope, make):
 
 async def around(database, scope, memory, *, width, now):
     async with database.tenant(scope) as transaction:
-        return (await transaction.memories.around([memory.id], width=width, now=now))[memory.id]
+        return (await transaction.memories.with_turns([memory.id], width=width, now=now))[1][memory.id]
 
 
 async def test_turns_stand_by_sequence_then_by_time(database, scope, talk, now):
@@ -57,8 +57,9 @@ async def test_memory_outside_of_sessions_has_no_turns_around_it(database, scope
     memory = make()
     async with database.tenant(scope) as transaction:
         await transaction.memories.insert([memory], operation=Operation.CREATED)
-        assert await transaction.memories.around([memory.id], width=3, now=now) == {memory.id: ((), ())}
-        assert await transaction.memories.around([], width=3, now=now) == {}
+        found = await transaction.memories.with_turns([memory.id], width=3, now=now)
+        assert found == ({memory.id: memory}, {memory.id: ((), ())})
+        assert await transaction.memories.with_turns([], width=3, now=now) == ({}, {})
 
 
 async def test_forgotten_superseded_and_expired_turns_are_passed_over(database, scope, talk, now):

@@ -217,12 +217,11 @@ FROM versions AS v
 WHERE v.memory_id = %(id)s AND v.version = %(version)s
 
 -- name: as_of
--- Reads a memory as a default read saw it at a moment.
-SELECT {columns}
+-- Reads memories by id as default reads saw them at a moment.
+SELECT DISTINCT ON (v.memory_id) {columns}
 FROM versions AS v
-WHERE v.memory_id = %(id)s
+WHERE v.memory_id = ANY(%(ids)s::uuid[])
   AND v.recorded_at <= %(moment)s AND (v.replaced_at IS NULL OR v.replaced_at > %(moment)s)
   AND v.deleted_at IS NULL
   AND (v.expires_at IS NULL OR v.expires_at > %(moment)s)
-ORDER BY v.version DESC
-LIMIT 1
+ORDER BY v.memory_id, v.version DESC
