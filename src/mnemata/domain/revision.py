@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
 from mnemata.domain.errors import InvalidField
-from mnemata.domain.memory import JsonValue, Memory, MemoryDraft, text_hash
+from mnemata.domain.memory import JsonValue, Memory, MemoryDraft, Metadata, text_hash
 from mnemata.domain.rules import check_draft
 
 CHANGEABLE = tuple(item.name for item in fields(MemoryDraft) if item.name != "embedding")
@@ -64,7 +65,7 @@ def next_version(memory: Memory, draft: MemoryDraft, *, now: datetime) -> Memory
     """The memory after the draft took its place; None where nothing would change. A forgotten one comes back."""
     values = {name: getattr(draft, name) for name in CHANGEABLE}
     after = replace(memory, **values, content_hash=text_hash(draft.content), deleted_at=None)
-    if after == memory:
+    if after == memory and _as_text(after.metadata) == _as_text(memory.metadata):
         return None
     return replace(after, version=memory.version + 1, updated_at=_after(memory, now))
 
@@ -73,6 +74,11 @@ def forgotten(memory: Memory, *, now: datetime) -> Memory:
     """The memory as forgotten: its next version, marked deleted."""
     at = _after(memory, now)
     return replace(memory, version=memory.version + 1, updated_at=at, deleted_at=at)
+
+
+def _as_text(metadata: Metadata) -> str:
+    """Equal only for the same values of the same types: to Python true equals 1, and 1 equals 1.0."""
+    return json.dumps(dict(metadata), sort_keys=True)
 
 
 def _after(memory: Memory, now: datetime) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from typing import Any
 
 import httpx
@@ -101,6 +102,38 @@ async def test_a_patch_that_changes_nothing_makes_no_version(client: httpx.Async
     response = await client.patch(f"/v1/memories/{stored['id']}", json={"source": "chat"})
 
     assert response.json() == stored
+
+
+@pytest.mark.parametrize(("old", "new"), [("1", "true"), ("0", "false"), ("true", "1"), ("1", "1.0")])
+@pytest.mark.parametrize("method", ["PATCH", "UPSERT", "BATCH", "RESTORE"])
+async def test_a_value_of_another_type_is_a_change(
+    client: httpx.AsyncClient, store: Any, method: str, old: str, new: str
+) -> None:
+    stored = await store("x", external_id="e", metadata={"done": json.loads(old)})
+    path = f"/v1/memories/{stored['id']}"
+    if method == "RESTORE":
+        await client.patch(path, json={"metadata": {"done": json.loads(new)}})
+        old, new = new, old
+    draft = f'{{"content":"x","external_id":"e","metadata":{{"done":{new}}}}}'
+    changed_path, body = {
+        "PATCH": (path, f'{{"metadata":{{"done":{new}}}}}'),
+        "UPSERT": ("/v1/memories", draft),
+        "BATCH": ("/v1/memories:batch", f'{{"items":[{draft}]}}'),
+        "RESTORE": (f"{path}:restore", '{"version":1}'),
+    }[method]
+
+    response = await client.request(
+        "PATCH" if method == "PATCH" else "POST",
+        changed_path,
+        content=body,
+        headers={"Content-Type": "application/json"},
+    )
+
+    read = await client.get(path)
+    assert response.status_code == 200
+    assert f'"done":{new}}}' in response.text
+    assert f'"done":{new}}}' in read.text
+    assert read.json()["version"] == (3 if method == "RESTORE" else 2)
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE", "RESTORE"])

@@ -93,6 +93,27 @@ def test_saying_the_same_again_makes_no_version() -> None:
     assert revision.next_version(before, revision.draft_of(before), now=LATER) is None
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [(True, 1), (False, 0), (1, 1.0), (0.0, -0.0), ([{"a": True}], [{"a": 1}])]
+)
+def test_values_that_python_takes_for_equal_are_a_change_where_their_json_differs(
+    one: object, other: object
+) -> None:
+    for value, old in ((one, other), (other, one)):
+        before = memory(metadata={"k": old, "l": 2})
+        after = revision.next_version(
+            before, MemoryDraft(content="first", metadata={"k": value, "l": 2}), now=LATER
+        )
+        assert after is not None
+        assert repr(after.metadata["k"]) == repr(value)
+
+
+def test_another_order_of_keys_is_no_change() -> None:
+    before = memory(metadata={"a": {"x": 1, "y": True}, "b": 2})
+    same = MemoryDraft(content="first", metadata={"b": 2, "a": {"y": True, "x": 1}})
+    assert revision.next_version(before, same, now=LATER) is None
+
+
 def test_no_version_begins_before_the_one_that_it_follows() -> None:
     before = replace(memory(), updated_at=LATER)
     earlier = LATER - timedelta(minutes=7)
