@@ -23,6 +23,8 @@ MAX_TAG_CHARACTERS = 128
 MAX_BATCH = 1_000
 MAX_IMPORT = 50_000
 MAX_SEQUENCE = 2**53 - 1
+MAX_INTEGER = 2**63 - 1
+MIN_INTEGER = -(2**63)
 FIRST_MOMENT = datetime(1, 1, 2, tzinfo=UTC)
 LAST_MOMENT = datetime(9999, 12, 30, tzinfo=UTC)
 
@@ -205,9 +207,12 @@ def _check_json(field: str, value: Any, *, depth: int, counter: _Counter) -> Non
     match value:
         case None | bool():
             counter.add(field, 5)
-        case int() | float():
+        case int():
             counter.add(field, 8)
-            _check_number(field, value)
+            _check_integer(field, value)
+        case float():
+            counter.add(field, 8)
+            _check_finite(field, value)
         case str():
             check_text(field, value)
             counter.add(field, len(value.encode("utf-8")) + 2)
@@ -241,12 +246,18 @@ def _check_object(field: str, value: Mapping[Any, JsonValue], *, depth: int, cou
         _check_json(f"{field}.{key}", inner, depth=depth + 1, counter=counter)
 
 
-def _check_number(field: str, value: float) -> None:
-    try:
-        finite = math.isfinite(value)
-    except OverflowError:
-        finite = False
-    if not finite:
+def _check_integer(field: str, value: int) -> None:
+    # Larger ones are beyond what most programs, and the encoder of our own answers, can read.
+    if not MIN_INTEGER <= value <= MAX_INTEGER:
+        raise InvalidField(
+            field=field,
+            reason="is an integer that does not fit in 64 bits",
+            remedy=f"Send one from {MIN_INTEGER} to {MAX_INTEGER}, or a string",
+        )
+
+
+def _check_finite(field: str, value: float) -> None:
+    if not math.isfinite(value):
         raise InvalidField(
             field=field, reason="is not a finite number", remedy="Send a finite number, or a string"
         )

@@ -82,6 +82,22 @@ def test_bad_lines_are_refused_by_number_and_the_others_are_stored(shared_server
     assert command.json("list", "--kind", "mixed")["total"] == 2
 
 
+def test_a_line_with_an_integer_beyond_64_bits_is_refused_by_its_field(shared_server, tmp_path):
+    file = tmp_path / "large.jsonl"
+    file.write_text(
+        '{"content": "large", "kind": "large", "metadata": {"n": 100000000000000000001}}\n'
+        '{"content": "most", "kind": "large", "metadata": {"n": 9223372036854775807}}\n'
+    )
+    command = shared_server.command
+
+    report = command.json("import", str(file), code=2)
+
+    assert (report["stored"], report["refused"], report["errors"][0]["line"]) == (1, 1, 1)
+    assert "metadata.n: is an integer that does not fit in 64 bits" in report["errors"][0]["reason"]
+    (kept,) = command.json("list", "--filter", '{"kind": "large"}')["items"]
+    assert kept["metadata"] == {"n": 9223372036854775807}
+
+
 def test_refused_lines_are_told_on_stderr_without_a_file_for_them(shared_server, tmp_path):
     file = written(tmp_path / "x.jsonl", [{"content": ""}, {"content": "kept"}])
 

@@ -52,6 +52,39 @@ async def test_a_lone_surrogate_or_nan_in_one_item_does_not_lose_the_others(
     assert body["items"][3]["memory"]["content"] == "\U0001f600"
 
 
+@pytest.mark.parametrize("beside", ["", '{"content":"y","importance":NaN},'])
+async def test_an_integer_beyond_64_bits_in_one_item_does_not_lose_the_others(
+    client: httpx.AsyncClient, beside: str
+) -> None:
+    large, most = "100000000000000000001", 2**63 - 1
+    items = f'{{"content":"x","metadata":{{"n":{large}}}}},{{"content":"good","metadata":{{"n":{most}}}}}'
+
+    response = await client.post(
+        "/v1/memories:batch",
+        content=f'{{"items":[{beside}{items}]}}',
+        headers={"Content-Type": "application/json"},
+    )
+
+    refused, good = response.json()["items"][-2:]
+    assert (response.status_code, refused["status"], good["status"]) == (200, 422, 201)
+    assert refused["error"]["field"] == "metadata.n"
+    assert good["memory"]["metadata"] == {"n": most}
+    listed = await client.get("/v1/memories", params={"filter": json.dumps({"metadata.n": most})})
+    assert [memory["metadata"] for memory in listed.json()["items"]] == [{"n": most}]
+
+
+async def test_a_patch_to_an_integer_beyond_64_bits_changes_nothing(
+    client: httpx.AsyncClient, store: Any
+) -> None:
+    stored = await store("x", metadata={"n": 1})
+    path = f"/v1/memories/{stored['id']}"
+
+    response = await client.patch(path, json={"metadata": {"n": 2**64}})
+
+    assert (response.status_code, response.json()["field"]) == (422, "metadata.n")
+    assert (await client.get(path)).json() == stored
+
+
 async def test_the_later_of_two_items_with_one_external_id_is_refused(client: httpx.AsyncClient) -> None:
     items = [{"content": "a", "external_id": "e"}, {"content": "b"}, {"content": "c", "external_id": "e"}]
 

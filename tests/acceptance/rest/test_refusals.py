@@ -56,6 +56,26 @@ WRONG: dict[str, tuple[str, bytes, Refusal]] = {
         b'{"content":"x","metadata":{"a":[Infinity]}}',
         (422, "invalid_field", "metadata.a[0]", "Send a finite number"),
     ),
+    "integer-beyond-64-bits": (
+        STORE,
+        b'{"content":"x","metadata":{"n":100000000000000000001}}',
+        (422, "invalid_field", "metadata.n", "Send one from -9223372036854775808 to 9223372036854775807"),
+    ),
+    "integer-of-64-bits-without-a-sign": (
+        STORE,
+        b'{"content":"x","metadata":{"n":[9223372036854775808]}}',
+        (422, "invalid_field", "metadata.n[0]", "or a string"),
+    ),
+    "negative-integer-beyond-64-bits": (
+        STORE,
+        b'{"content":"x","metadata":{"n":-9223372036854775809}}',
+        (422, "invalid_field", "metadata.n", "or a string"),
+    ),
+    "integer-of-5000-digits": (
+        STORE,
+        b'{"content":"x","metadata":{"n":' + b"9" * 5_000 + b"}}",
+        (422, "invalid_field", "metadata.n", "Send a finite number"),
+    ),
     "wrong-date": (
         STORE,
         b'{"content":"x","occurred_at":"2026-02-30T00:00:00Z"}',

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mnemata.api.rest.body import parse, refuse_odd
@@ -47,6 +49,37 @@ def test_a_number_that_is_not_finite_is_named_by_its_field(number: str) -> None:
     with pytest.raises(InvalidField) as caught:
         refuse_odd(document.value)
     assert caught.value.field == "metadata.scores[1]"
+
+
+@pytest.mark.parametrize(
+    "number", [100_000_000_000_000_000_001, 2**64, 2**64 - 1, 2**63, -(2**63) - 1, 10**300 + 1]
+)
+@pytest.mark.parametrize("place", ["%s", "[0,%s]", '{"a":[[%s]],"b":1e300}'])
+@pytest.mark.parametrize(
+    "body", ['{"metadata":%s}', '{"items":[5,{},{"metadata":{"c":1}},{"metadata":{"n":%s}}]}']
+)
+def test_an_integer_in_metadata_is_read_to_its_last_digit(body: str, place: str, number: int) -> None:
+    text = body % place % number
+    document = parse(text.encode(), max_depth=DEPTH)
+
+    assert not document.suspect
+    assert json.dumps(document.value) == json.dumps(json.loads(text))
+
+
+def test_an_integer_beyond_every_double_is_named_by_its_field() -> None:
+    document = parse(b'{"metadata":{"n":' + b"9" * 5_000 + b"}}", max_depth=DEPTH)
+
+    with pytest.raises(InvalidField, match=r"metadata\.n: is not a finite number"):
+        refuse_odd(document.value)
+
+
+def test_large_numbers_with_a_fraction_or_an_exponent_stay_floats() -> None:
+    raw = b'{"metadata":[123456789012345678901.5,12345678901234567890e1,1e300]}'
+
+    (read,) = parse(raw, max_depth=DEPTH).value.values()
+
+    assert read == [123456789012345678901.5, 123456789012345678900.0, 1e300]
+    assert set(map(type, read)) == {float}
 
 
 @pytest.mark.parametrize("text", ['"\\ud800"', '"\\udc00x"', '"x\\ud83d"'])

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mnemata.api.rest.body import Document
-from mnemata.api.rest.drafts import read_batch, read_changes, read_draft
+from mnemata.api.rest.body import Document, parse
+from mnemata.api.rest.drafts import read_batch, read_changes, read_draft, read_import
 from mnemata.api.rest.schemas import memory as schemas
 from mnemata.domain.errors import InvalidField, MnemataError, TooLarge
 from mnemata.domain.memory import MemoryDraft
@@ -90,6 +90,7 @@ def test_the_patch_has_every_field_that_can_be_changed_and_time_to_live() -> Non
         ({"metadata": {"": 1}}, "metadata"),
         ({"metadata": {"a": {"b": ["\x00"]}}}, "metadata.a.b[0]"),
         ({"metadata": {"a": float("nan")}}, "metadata.a"),
+        ({"metadata": {"a": [2**63]}}, "metadata.a[0]"),
         ({"importance": 1.01}, "importance"),
         ({"importance": "0.5"}, "importance"),
         ({"importance": True}, "importance"),
@@ -194,6 +195,17 @@ async def test_in_a_batch_each_item_is_judged_by_itself() -> None:
         "body",
         "content",
     ]
+
+
+@pytest.mark.parametrize("reader", [read_batch, read_import])
+async def test_an_integer_that_no_item_may_have_is_noticed_in_what_was_sent(reader: Any) -> None:
+    raw = b'{"items":[{"content":"x","metadata":{"n":100000000000000000001}},{"content":"y"}]}'
+
+    large, good = await reader(parse(raw, max_depth=32), now=NOW)
+
+    assert isinstance(good, MemoryDraft)
+    assert isinstance(large, InvalidField)
+    assert large.field == "metadata.n"
 
 
 async def test_an_empty_batch_is_refused() -> None:

@@ -109,7 +109,19 @@ def test_metadata_is_bounded_in_depth_count_and_size() -> None:
     assert too_large(metadata={"a": "x" * 70_000}).facts["unit"] == "bytes"
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 10**400])
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**64, 10**400])
+def test_metadata_integers_fit_in_64_bits_and_are_named_by_path(number: int) -> None:
+    error = refused(metadata={"a": {"b": [1, number]}})
+    assert (error.field, error.reason) == ("metadata.a.b[1]", "is an integer that does not fit in 64 bits")
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63), 1e19, -1e300])
+def test_metadata_takes_every_64_bit_integer_and_large_floats(number: float) -> None:
+    draft = rules.check_draft(MemoryDraft(content="c", metadata={"n": number}))
+    assert draft.metadata == {"n": number}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_metadata_numbers_are_finite_and_named_by_path(number: float) -> None:
     assert refused(metadata={"a": {"b": [1, number]}}).field == "metadata.a.b[1]"
 

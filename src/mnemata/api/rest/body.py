@@ -21,6 +21,8 @@ MERGE_PATCH = ("application/merge-patch+json", "application/json")
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
+_MOST_DIGITS = 400
+_LARGE = 2.0**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ def parse(raw: bytes, *, max_depth: int) -> Document:
     # Counting the brackets is far cheaper than walking, and most bodies have fewer of them than levels are allowed.
     if raw.count(b"{") + raw.count(b"[") > max_depth:
         _check_depth(value, max_depth)
+    if _may_have_lost_digits(value):
+        value = _read(raw)
     return Document(value=value)
 
 
@@ -74,9 +78,41 @@ def _parse_leniently(raw: bytes, complaint: str, max_depth: int) -> Any:
         raise MalformedBody(reason=f"byte {error.start} is not UTF-8") from None
     _check_text_depth(text, max_depth)
     try:
-        return json.loads(text)
+        return _read(text)
     except (ValueError, RecursionError):
         raise MalformedBody(reason=complaint) from None
+
+
+def _may_have_lost_digits(value: Any) -> bool:
+    """Whether there is a float in metadata that was an integer, perhaps: one that the fast parser cannot hold.
+
+    Only there do the digits count, and the numbers of vectors are too many to look at.
+    """
+    left = list(_metadata_in(value))
+    while left:
+        item = left.pop()
+        kind = type(item)
+        if kind is dict:
+            left += item.values()
+        elif kind is list:
+            left += item
+        elif kind is float and not -_LARGE < item < _LARGE:
+            return True
+    return False
+
+
+def _metadata_in(value: Any) -> Iterator[Any]:
+    """The metadata of a draft or a patch, or of the items of a batch."""
+    if isinstance(value, dict):
+        yield value.get("metadata")
+        items = value.get("items")
+        if isinstance(items, list):
+            yield from (item.get("metadata") for item in items if isinstance(item, dict))
+
+
+def _read(text: str | bytes) -> Any:
+    """JSON with integers as they are; one that no double could hold is infinite, as `1e999` is."""
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= _MOST_DIGITS else math.inf)
 
 
 def _odd(value: Any, path: str) -> Iterator[tuple[str, str, str]]:

@@ -103,7 +103,8 @@ MetadataObject = Annotated[
             "type": "object",
             "additionalProperties": True,
             "description": f"Any JSON object of at most {rules.MAX_METADATA_BYTES:,} bytes and "
-            f"{rules.MAX_METADATA_DEPTH} levels. Every path can be filtered as `metadata.<path>`.",
+            f"{rules.MAX_METADATA_DEPTH} levels, integers of at most 64 bits. Every path can be filtered as "
+            "`metadata.<path>`.",
         }
     ),
 ]
