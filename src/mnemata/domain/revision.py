@@ -27,6 +27,12 @@ def draft_of(memory: Memory) -> MemoryDraft:
     return MemoryDraft(**{name: getattr(memory, name) for name in CHANGEABLE})
 
 
+def brought_back(past: Memory, *, now: datetime) -> MemoryDraft:
+    """The draft of a past version, without an expiry that is over: with it, it would be gone again at once."""
+    draft = draft_of(past)
+    return replace(draft, expires_at=None) if past.expired_at(now) else draft
+
+
 def patched(memory: Memory, changes: Mapping[str, Any]) -> MemoryDraft:
     """The checked draft that a merge patch (RFC 7396) makes of a memory: None clears, metadata merges in depth."""
     values = {name: getattr(memory, name) for name in CHANGEABLE}

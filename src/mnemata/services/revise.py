@@ -11,7 +11,7 @@ from mnemata.domain.clock import Clock
 from mnemata.domain.errors import InvalidField, MemoryNotFound, VersionMismatch, VersionNotFound
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.memory import Memory, MemoryDraft, Operation
-from mnemata.domain.revision import draft_of, next_version, patched
+from mnemata.domain.revision import brought_back, next_version, patched
 from mnemata.domain.scope import Role, Scope
 from mnemata.observability.metrics import Metrics
 from mnemata.services.findable import Findable
@@ -68,7 +68,7 @@ class Revise:
         wait_for: WaitFor = WaitFor.INDEX,
         once: Once | None = None,
     ) -> Remembered:
-        """The memory as it was at `version`, as a new version.
+        """The memory as it was at `version`, as a new version. An expiry that is over by now is left out.
 
         Without `version`: a forgotten memory as it was before, any other as it was one version ago.
         Raises MemoryNotFound, VersionNotFound, VersionMismatch.
@@ -79,7 +79,7 @@ class Revise:
             past = await transaction.memories.version(memory_id, wanted)
             if past is None:
                 raise VersionNotFound(memory_id=memory_id, version=wanted)
-            return draft_of(past.memory)
+            return brought_back(past.memory, now=self._clock.now())
 
         return await self._revise(
             scope, memory_id, successor, Operation.RESTORED, if_match=if_match, wait_for=wait_for, once=once

@@ -179,6 +179,30 @@ async def test_an_expired_memory_is_gone_at_once(platform: Platform, scope: Scop
     assert await found(platform, scope, "over") == []
 
 
+@pytest.mark.parametrize("version", [None, 1])
+async def test_an_expired_memory_that_is_brought_back_stays(
+    platform: Platform, scope: Scope, version: int | None
+) -> None:
+    revise, operations = platform.services.revise, platform.services.operations
+    memory = await store(platform, scope, "a zebra", expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+    await operations.sweep(scope)
+
+    back = await revise.restore(scope, memory.id, version=version)
+
+    assert (back.memory.content, back.memory.expires_at, back.memory.deleted_at) == ("a zebra", None, None)
+    await operations.sweep(scope)
+    assert await found(platform, scope, "zebra") == ["a zebra"]
+    changed = await revise.patch(scope, memory.id, {"content": "a zebra again"})
+    assert changed.memory == await platform.services.read.get(scope, memory.id)
+
+
+async def test_an_expiry_that_is_still_to_come_is_restored(platform: Platform, scope: Scope) -> None:
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    memory = await store(platform, scope, "one", expires_at=later)
+    await platform.services.forget.one(scope, memory.id)
+    assert (await platform.services.revise.restore(scope, memory.id)).memory.expires_at == later
+
+
 async def test_a_reader_may_not_change_or_forget(platform: Platform, scope: Scope) -> None:
     memory = await store(platform, scope, "one")
     reader = replace(scope, role=Role.READER)

@@ -129,3 +129,13 @@ def test_a_forgotten_memory_comes_back_with_its_next_version() -> None:
     back = revision.next_version(gone, revision.draft_of(before), now=LATER)
     assert back is not None
     assert (back.version, back.deleted_at, back.content) == (3, None, "first")
+
+
+def test_an_expiry_that_is_over_is_not_brought_back() -> None:
+    past = memory(expires_at=LATER, user_id="ana")
+    assert revision.brought_back(past, now=LATER) == replace(revision.draft_of(past), expires_at=None)
+
+
+def test_an_expiry_that_is_still_to_come_is_brought_back() -> None:
+    past = memory(expires_at=LATER)
+    assert revision.brought_back(past, now=NOW) == revision.draft_of(past)

@@ -145,7 +145,7 @@ OPERATIONS = (
         handler=read_memory,
         tag=TAG,
         summary="Read a memory",
-        description="Also one that is superseded or expired, as long as it is not forgotten.",
+        description="Also one that is superseded, as long as it is neither forgotten nor expired.",
         headers=(IF_NONE_MATCH,),
         answers={
             200: Answered(description="The memory.", model=schemas.Memory, headers=(ETAG,)),
@@ -194,7 +194,8 @@ OPERATIONS = (
         tag=TAG,
         summary="Bring a version back",
         description="As a new version. Without a version: what a forgotten memory was before it was forgotten, or "
-        "what any other was one version ago.",
+        "what any other was one version ago. An `expires_at` that is over by now is not brought back: the memory stays "
+        "until it is given another.",
         body=RestoreRequest,
         body_required=False,
         headers=(IF_MATCH, IDEMPOTENCY_KEY),
