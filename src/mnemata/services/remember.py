@@ -162,19 +162,21 @@ class Remember:
         results: dict[int, Remembered | MnemataError],
     ) -> dict[MemoryId, Position]:
         """Insert what is new, and make new versions of what is known."""
-        inserted = await transaction.memories.insert(
-            [item.memory for item in items], operation=Operation.CREATED
-        )
-        known: list[_Item] = []
-        for item in items:
-            if item.memory.id in inserted:
-                results[item.index] = Remembered(memory=item.memory, created=True)
-            else:
-                known.append(item)
-        positions = dict(inserted)
-        if known:
-            positions |= await self._store_again(transaction, known, results)
-        self._metrics.writes.labels(Operation.CREATED.value).inc(len(inserted))
+        positions: dict[MemoryId, Position] = {}
+        # More than once only where others, in between, took an external_id away from its memory or purged it.
+        while items:
+            inserted = await transaction.memories.insert(
+                [item.memory for item in items], operation=Operation.CREATED
+            )
+            self._metrics.writes.labels(Operation.CREATED.value).inc(len(inserted))
+            known: list[_Item] = []
+            for item in items:
+                if item.memory.id in inserted:
+                    results[item.index] = Remembered(memory=item.memory, created=True)
+                else:
+                    known.append(item)
+            replaced, items = await self._store_again(transaction, known, results)
+            positions |= {**inserted, **replaced}
         return positions
 
     async def _store_again(
@@ -182,14 +184,21 @@ class Remember:
         transaction: TenantTransaction,
         items: list[_Item],
         results: dict[int, Remembered | MnemataError],
-    ) -> dict[MemoryId, Position]:
-        """Upsert: each item's `external_id` is in use, so that memory gets a new version where anything differs."""
+    ) -> tuple[dict[MemoryId, Position], list[_Item]]:
+        """Upsert: each item's `external_id` is in use, so that memory gets a new version where anything differs.
+
+        Also gives the items whose `external_id` is free again by now.
+        """
+        if not items:
+            return {}, []
         now = self._clock.now()
         names = [item.memory.external_id for item in items if item.memory.external_id is not None]
         current = await transaction.memories.by_external_ids(names, lock=True)
         successors: list[Memory] = []
         for item in items:
-            before = current[item.memory.external_id or ""]
+            before = current.get(item.memory.external_id or "")
+            if before is None:
+                continue
             after = next_version(before, item.draft, now=now)
             results[item.index] = Remembered(
                 memory=before if after is None else after, created=False, changed=after is not None
@@ -198,7 +207,8 @@ class Remember:
                 successors.append(after)
         positions = await transaction.memories.replace(successors, operation=Operation.UPDATED)
         self._metrics.writes.labels(Operation.UPDATED.value).inc(len(successors))
-        return dict(zip((memory.id for memory in successors), positions, strict=True))
+        freed = [item for item in items if item.index not in results]
+        return dict(zip((memory.id for memory in successors), positions, strict=True)), freed
 
     async def _keep_vectors(
         self, transaction: TenantTransaction, items: list[_Item]

@@ -1,16 +1,19 @@
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from mnemata.domain.errors import Forbidden, IdempotencyConflict, InvalidField, SpaceMismatch, TooLarge
 from mnemata.domain.filter import EVERYTHING
 from mnemata.domain.ids import TenantId
-from mnemata.domain.memory import GivenVector, MemoryDraft
+from mnemata.domain.memory import GivenVector, Memory, MemoryDraft
 from mnemata.domain.query import Mode, Query, Words
 from mnemata.domain.scope import Role, Scope
 from mnemata.platform import Platform
 from mnemata.services.outcome import Once, Remembered, WaitFor
+from mnemata.store.memories import Memories
 
 
 def ask(text: str, **fields: object) -> Query:
@@ -67,6 +70,47 @@ async def test_concurrent_upserts_of_one_external_id_make_one_memory(
     assert len({result.memory.id for result in results}) == 1
     assert sum(result.created for result in results) == 1
     assert sorted(result.memory.version for result in results) == list(range(1, 9))
+
+
+@pytest.mark.parametrize("taken_by", ["purge", "patch"])
+async def test_an_upsert_whose_memory_loses_the_external_id_in_between_stores_a_new_one(
+    platform: Platform, scope: Scope, monkeypatch: pytest.MonkeyPatch, taken_by: str
+) -> None:
+    services = platform.services
+    first = await services.remember.one(scope, MemoryDraft(content="a walrus", external_id="x"))
+    other = await services.remember.one(scope, MemoryDraft(content="a zebra", external_id="y"))
+    if taken_by == "purge":
+        await services.forget.one(scope, first.memory.id)
+    look = Memories.by_external_ids
+
+    async def look_after_the_other(
+        memories: Memories, external_ids: Sequence[str], *, lock: bool = False
+    ) -> dict[str, Memory]:
+        monkeypatch.setattr(Memories, "by_external_ids", look)
+        if taken_by == "purge":
+            async with platform.store.database.platform() as transaction:
+                assert await transaction.purge_due(datetime(2100, 1, 1, tzinfo=UTC), limit=10) == 1
+        else:
+            # Not found before the upsert is over: the feed waits for that.
+            await services.revise.patch(scope, first.memory.id, {"external_id": "z"}, wait_for=WaitFor.NONE)
+        return await look(memories, external_ids, lock=lock)
+
+    monkeypatch.setattr(Memories, "by_external_ids", look_after_the_other)
+    drafts = [
+        MemoryDraft(content="a new walrus", external_id="x"),
+        MemoryDraft(content="a new zebra", external_id="y"),
+        MemoryDraft(content="a whale"),
+    ]
+    again, updated, whale = await services.remember.many(scope, drafts)
+
+    assert isinstance(again, Remembered)
+    assert isinstance(updated, Remembered)
+    assert isinstance(whale, Remembered)
+    assert (again.created, again.memory.version, again.memory.id != first.memory.id) == (True, 1, True)
+    assert (updated.created, updated.memory.id, updated.memory.version) == (False, other.memory.id, 2)
+    assert whale.created
+    for text in ("new walrus", "new zebra", "whale"):
+        assert (await found(platform, scope, text))[0] == f"a {text}"
 
 
 async def test_one_bad_item_never_loses_the_others(platform: Platform, scope: Scope) -> None:
