@@ -488,12 +488,19 @@ _OUTSIDE = frozenset({"MNEMATA_EVAL_DATA"})
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
-    for name, value in environment.items():
+    # In order, so that a section which was given a value itself comes before what is in it.
+    for name, value in sorted(environment.items()):
         if name.startswith(PREFIX) and name not in _OUTSIDE and not name.startswith(f"{PREFIX}TEST_"):
             here = tree
-            *parents, leaf = name.removeprefix(PREFIX).lower().split(NESTED)
-            for parent in parents:
+            *parents, leaf = path = name.removeprefix(PREFIX).lower().split(NESTED)
+            for depth, parent in enumerate(parents, start=1):
                 here = here.setdefault(parent, {})
+                if not isinstance(here, dict):
+                    outer = environment_name(tuple(path[:depth]))
+                    raise ConfigurationError(
+                        reason=f"{outer} and {name} are both set, and no setting is within another",
+                        remedy=f"Unset {outer}, or see `mnemata settings` for what there is",
+                    )
             here[leaf] = value
     return tree
 
@@ -512,7 +519,8 @@ def _refuse_unknown(tree: Mapping[str, Any]) -> None:
     for key, value in tree.items():
         if key in sections and not isinstance(value, Mapping):
             raise ConfigurationError(
-                reason=f"'{key}' is a section, not a setting", remedy=f"Set e.g. '{key}.<name>'"
+                reason=f"'{key}' is a section, not a setting",
+                remedy=f"Set e.g. '{key}.<name>' ({environment_name((key, '<name>'))})",
             )
         given = [f"{key}.{inner}" for inner in value] if key in sections else [key]
         for name in given:

@@ -82,6 +82,29 @@ def test_wrong_setting_is_named_with_the_nearest_known_one(mnemata_command, monk
     assert "http.port" in err
 
 
+@pytest.mark.parametrize(
+    "names", [["MNEMATA_HTTP", "MNEMATA_HTTP__PORT"], ["MNEMATA_HTTP__PORT", "MNEMATA_HTTP"]]
+)
+def test_section_that_is_set_beside_what_is_in_it_is_named(mnemata_command, monkeypatch, names):
+    for name in names:
+        monkeypatch.setitem(settings_module.os.environ, name, "1")
+
+    code, out, err = mnemata_command("settings", "--json")
+
+    assert (code, out) == (2, "")
+    assert json.loads(err)["error"]["code"] == "configuration"
+    assert "MNEMATA_HTTP and MNEMATA_HTTP__PORT are both set" in err
+
+
+def test_section_that_is_set_itself_is_told_how_its_settings_are_named(mnemata_command, monkeypatch):
+    monkeypatch.setitem(settings_module.os.environ, "MNEMATA_HTTP", "1")
+
+    code, _, err = mnemata_command("settings", "--json")
+
+    assert code == 2
+    assert "MNEMATA_HTTP__<NAME>" in json.loads(err)["error"]["detail"]
+
+
 def test_error_is_an_object_on_stderr_for_programs(mnemata_command):
     code, out, err = mnemata_command("--json", "forget")
 
