@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from mnemata.api.rest.app import create_app
 from mnemata.api.rest.contract import contract
 from mnemata.api.rest.door import Phase
+from mnemata.api.rest.options import HttpOptions
+from mnemata.domain.errors import Unavailable
+from mnemata.platform import Platform
+from mnemata.settings import Settings
 
 
 async def test_a_platform_that_answers_is_live_and_ready(client: httpx.AsyncClient) -> None:
@@ -36,6 +42,42 @@ async def test_a_platform_without_its_store_is_live_and_not_ready(
     assert live.status_code == 200
     assert (ready.status_code, ready.json()["ready"]) == (503, False)
     assert (write.status_code, write.headers.get("retry-after") is not None) == (503, True)
+
+
+async def test_while_every_connection_is_busy_requests_are_told_to_come_again(settings: Settings) -> None:
+    pool = {"pool_min": 2, "pool_max": 2, "acquire_timeout_s": 1}
+    small = settings.model_copy(update={"database": settings.database.model_copy(update=pool)})
+    opened = await Platform.open(small)
+    app = create_app(opened.services, options=HttpOptions(request_timeout_s=240), metrics=opened.metrics)
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://mnemata", timeout=240)
+    draft = {"content": "x", "external_id": "e"}
+    async with AsyncExitStack() as closing, client, AsyncExitStack() as busy:
+        closing.push_async_callback(opened.close)
+        for _ in range(2):
+            await busy.enter_async_context(await _borrowed(opened))
+        refused = await client.post("/v1/memories", json=draft), await client.get("/v1/memories")
+        await busy.aclose()
+
+        async with asyncio.timeout(240):
+            # What waited in the background may come first.
+            while (stored := await client.post("/v1/memories", json=draft)).status_code == 503:
+                await asyncio.sleep(int(stored.headers["retry-after"]))
+
+    for response in refused:
+        assert (response.status_code, response.json()["code"]) == (503, "pool_exhausted")
+        assert response.headers["content-type"] == "application/problem+json"
+        assert int(response.headers["retry-after"]) >= 1
+    assert stored.status_code == 201
+
+
+async def _borrowed(opened: Platform) -> AbstractAsyncContextManager[Any]:
+    """A transaction that has a connection, whatever else wants one at the moment."""
+    async with asyncio.timeout(60):
+        while True:
+            transaction = AsyncExitStack()
+            with suppress(Unavailable):
+                await transaction.enter_async_context(opened.store.database.platform())
+                return transaction
 
 
 async def test_while_draining_nothing_new_is_begun(app: FastAPI, inside: httpx.AsyncClient) -> None:
