@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -67,6 +68,33 @@ async def test_a_port_in_use_is_refused_with_a_remedy(app: FastAPI) -> None:
         taken = HttpOptions(port=int(server.url.rpartition(":")[2]))
         with pytest.raises(ConfigurationError, match="MNEMATA_HTTP__PORT"):
             await serve(app, options=taken, on_ready=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET /healthz HTTP/9.9\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nbad header\r\n\r\n",
+        b"POST /v1/memories HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+    ],
+    ids=["line", "version", "header", "length", "tls"],
+)
+async def test_what_is_no_http_is_answered_by_a_problem_and_the_end(app: FastAPI, sent: bytes) -> None:
+    async with serving(app) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+        writer.write(sent)
+        answer = await asyncio.wait_for(reader.read(), 60)
+        writer.close()
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.decode().lower().split("\r\n")
+    assert lines[0] == "http/1.1 400 bad request"
+    assert {"content-type: application/problem+json", "connection: close", f"content-length: {len(body)}"} < {
+        *lines
+    }
+    assert json.loads(body)["code"] == "malformed_request"
 
 
 @pytest.mark.parametrize("ending", ["stop", signal.SIGTERM, signal.SIGINT])

@@ -28,6 +28,15 @@ class RestError(MnemataError):
     status: ClassVar[int] = 400
 
 
+class MalformedRequest(RestError):
+    """What came is not an HTTP request."""
+
+    code = "malformed_request"
+
+    def sentence(self) -> str:
+        return "This is not an HTTP/1.1 request: its first line, a header or a chunk is wrong. Look at what sends it."
+
+
 class MalformedBody(RestError):
     """The body is not the JSON that it should be. Facts: reason."""
 

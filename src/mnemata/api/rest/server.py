@@ -10,8 +10,10 @@ from collections.abc import Callable, Generator
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mnemata.api.rest.door import Lifecycle, Phase
+from mnemata.api.rest.errors import MalformedRequest, problem_response
 from mnemata.api.rest.options import HttpOptions
 from mnemata.domain.errors import ConfigurationError
 from mnemata.observability.logging import get_logger
@@ -36,7 +38,7 @@ async def serve(
     listener = _listen(options)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -57,6 +59,16 @@ async def serve(
         finally:
             if watcher is not None:
                 watcher.cancel()
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, where what is no HTTP is answered by a problem too. It reaches no app, and the connection ends."""
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's signature)
+        answer = problem_response(MalformedRequest(), headers={"Connection": "close"})
+        head = [b"HTTP/1.1 400 Bad Request", *(b": ".join(header) for header in answer.raw_headers)]
+        self.transport.write(b"\r\n".join([*head, b"", bytes(answer.body)]))
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):
