@@ -315,7 +315,7 @@ class IndexMoved(IndexUnavailable):
 
 
 class IndexRefused(MnemataError):
-    """The search index does not take a document or a request, and would not take it again. Facts: status, reason."""
+    """The search index does not take a document or a request, and would not take it again. Facts: reason, status (a cluster's)."""
 
     code = "index_refused"
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mnemata.cache.publisher import Publisher
 from mnemata.domain.change import Change, Position
 from mnemata.domain.clock import Clock
-from mnemata.domain.errors import IndexMoved, Kind, MnemataError
+from mnemata.domain.errors import IndexMoved, MnemataError
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.memory import Memory, Operation
 from mnemata.domain.query import Neighbours
@@ -24,14 +25,14 @@ from mnemata.services.barrier import IndexBarrier, Pauses
 from mnemata.services.just_written import JustWritten
 from mnemata.services.projection import project
 from mnemata.store.database import Database
+from mnemata.workers.lasting import lasting
 from mnemata.workers.vectors import VectorSource
 
 log = get_logger("workers")
 
-_TRANSIENT = frozenset({Kind.UNAVAILABLE, Kind.TIMEOUT})
+Item = TypeVar("Item")
+
 _BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0)
-
-
 _LONG_EMBEDDING_S = 0.4
 _SHORT_EMBEDDING_S = 0.15
 _SMALLEST_BATCH = 32
@@ -118,18 +119,23 @@ class Indexer:
     async def apply(
         self, index: SearchIndex, changes: Sequence[Change], *, partitioned: bool = False
     ) -> None:
-        """Apply a batch; where that fails for good, each change on its own, setting aside those that cannot be.
+        """Apply a batch; where that fails for good, its halves, and so on: a change that fails alone is set aside.
 
-        `partitioned`: the changes are of some partitions, whose positions move; else of the whole feed.
+        What may pass by itself sets nothing aside: it is raised. `partitioned`: the changes are of some partitions, whose
+        positions move; else of the whole feed.
         """
         try:
             await self._apply_together(index, changes, partitioned=partitioned)
-        except MnemataError as error:
-            if error.kind in _TRANSIENT:
-                raise
-            await self._apply_apart(index, changes, partitioned=partitioned)
-        except Exception:  # noqa: BLE001 (a worker loop: whatever one memory does, the others go on)
-            await self._apply_apart(index, changes, partitioned=partitioned)
+        except Exception as error:  # noqa: BLE001 (a worker loop: whatever one memory does, the others go on)
+            code = lasting(error)
+        else:
+            return
+        if len(changes) > 1:
+            for half in _halves(changes):
+                await self.apply(index, half, partitioned=partitioned)
+            return
+        await self._set_aside(changes[0], code)
+        await _write(index, [], _marks(index, changes, partitioned=partitioned))
 
     @property
     def batch(self) -> int:
@@ -151,30 +157,29 @@ class Indexer:
         """
         try:
             await self._fill_together(index, ids, position=position)
-        except MnemataError as error:
-            if error.kind in _TRANSIENT:
-                raise
-            for memory_id in ids:
-                await self._fill_one(index, memory_id, position=position)
+        except Exception as error:  # noqa: BLE001 (as in `apply`)
+            code = lasting(error)
+        else:
+            return
+        if len(ids) > 1:
+            for half in _halves(ids):
+                await self.fill(index, half, position=position)
+            return
+        await self._set_aside_unfilled(ids[0], code, position)
 
-    async def _fill_one(self, index: SearchIndex, memory_id: MemoryId, *, position: Position) -> None:
-        try:
-            await self._fill_together(index, [memory_id], position=position)
-        except MnemataError as error:
-            if error.kind in _TRANSIENT:
-                raise
-            async with self._database.platform() as transaction:
-                documents = await transaction.documents([memory_id])
-            for memory, _ in documents:
-                change = Change(
-                    position=position,
-                    tenant=memory.tenant,
-                    memory_id=memory.id,
-                    version=memory.version,
-                    operation=Operation.EMBEDDED,
-                    recorded_at=self._clock.now(),
-                )
-                await self._set_aside(change, error.code)
+    async def _set_aside_unfilled(self, memory_id: MemoryId, code: str, position: Position) -> None:
+        async with self._database.platform() as transaction:
+            documents = await transaction.documents([memory_id])
+        for memory, _ in documents:
+            change = Change(
+                position=position,
+                tenant=memory.tenant,
+                memory_id=memory.id,
+                version=memory.version,
+                operation=Operation.EMBEDDED,
+                recorded_at=self._clock.now(),
+            )
+            await self._set_aside(change, code)
 
     async def _fill_together(
         self, index: SearchIndex, ids: Sequence[MemoryId], *, position: Position
@@ -245,19 +250,6 @@ class Indexer:
             for memory, neighbours in documents
         ]
 
-    async def _apply_apart(self, index: SearchIndex, changes: Sequence[Change], *, partitioned: bool) -> None:
-        for change in changes:
-            try:
-                await self._apply_together(index, [change], partitioned=partitioned)
-            except MnemataError as error:
-                if error.kind in _TRANSIENT:
-                    raise
-                await self._set_aside(change, error.code)
-                await _write(index, [], _marks(index, [change], partitioned=partitioned))
-            except Exception as error:  # noqa: BLE001 (a worker loop)
-                await self._set_aside(change, type(error).__name__)
-                await _write(index, [], _marks(index, [change], partitioned=partitioned))
-
     async def _set_aside(self, change: Change, code: str) -> None:
         log.error(
             "change_set_aside", memory_id=str(change.memory_id), position=str(change.position), code=code
@@ -271,6 +263,11 @@ class Indexer:
         self._failures += 1
         log.warning("indexer_waits", code=error.code, failures=self._failures, wait_s=wait_s)
         await asyncio.sleep(wait_s)
+
+
+def _halves(whole: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
+    middle = len(whole) // 2
+    return whole[:middle], whole[middle:]
 
 
 def _marks(index: SearchIndex, changes: Sequence[Change], *, partitioned: bool) -> dict[int | None, Position]:

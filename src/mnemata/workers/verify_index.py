@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mnemata.domain.clock import Clock
-from mnemata.domain.errors import Kind, MnemataError
 from mnemata.domain.fault import Fault, Findings, Part
 from mnemata.domain.ids import MemoryId
 from mnemata.index.marks import Digest, Held, Listing, MemoryKey, Span
@@ -21,6 +20,7 @@ from mnemata.observability.logging import get_logger
 from mnemata.services.operations import Progress, no_progress
 from mnemata.store.database import Database
 from mnemata.workers.indexer import Indexer
+from mnemata.workers.lasting import lasting
 from mnemata.workers.pace import Pace
 
 log = get_logger("workers")
@@ -95,9 +95,8 @@ class IndexVerifier:
             horizon = await transaction.feed.horizon()
         try:
             wanted, untold = await self._projected(ids, seen), dict[MemoryId, str]()
-        except MnemataError as error:
-            if error.kind in {Kind.UNAVAILABLE, Kind.TIMEOUT}:
-                raise
+        except Exception as error:  # noqa: BLE001 (whatever one memory does, the others are compared)
+            lasting(error)
             wanted, untold = await self._one_by_one(ids, seen)
         return _State(wanted, untold, horizon)
 
@@ -146,10 +145,8 @@ class IndexVerifier:
         for memory_id in ids:
             try:
                 wanted |= await self._projected([memory_id], seen)
-            except MnemataError as error:
-                if error.kind in {Kind.UNAVAILABLE, Kind.TIMEOUT}:
-                    raise
-                untold[memory_id] = error.code
+            except Exception as error:  # noqa: BLE001 (as above)
+                untold[memory_id] = lasting(error)
         return wanted, untold
 
     async def _check_files(self, index: SearchIndex, findings: Findings) -> None:

@@ -67,10 +67,15 @@ def schema() -> tantivy.Schema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexedMemory:
-    """One version of a memory, ready to be searched: `tokens` by text field, `terms` of its metadata."""
+    """One version of a memory, ready to be searched, and to be folded.
+
+    `frequencies` and `lengths` in tokens by text field, `terms` of its metadata. `document`: what tantivy will get, made
+    at once, so that a memory of which none can be made is known before it waits among others.
+    """
 
     upsert: Upsert
     key: int
+    document: tantivy.Document
     content: tuple[str, ...]
     frequencies: dict[str, Counter[str]]
     lengths: dict[str, int]
@@ -82,6 +87,7 @@ def analysed(upsert: Upsert) -> IndexedMemory:
     return IndexedMemory(
         upsert=upsert,
         key=upsert.memory.id.int,
+        document=tantivy_document(upsert),
         content=tuple(tokens[CONTENT]),
         frequencies={name: Counter(found) for name, found in tokens.items()},
         lengths={name: len(found) for name, found in tokens.items()},

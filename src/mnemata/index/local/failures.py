@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mnemata.domain.errors import IndexDamaged, IndexUnavailable, MnemataError, StorageFull
+from mnemata.domain.errors import IndexDamaged, IndexRefused, IndexUnavailable, MnemataError, StorageFull
 
 _RETRY_AFTER_S = 5.0
 _NO_ROOM_BYTES = 65_536
@@ -24,6 +24,22 @@ def translated(doing: str, path: Path | None = None) -> Generator[None]:
     # Not Exception: a panic of the Rust side derives from BaseException.
     except BaseException as error:
         raise _ours(doing, path, error) from error
+
+
+@contextmanager
+def taking() -> Generator[None]:
+    """Raise IndexRefused where memories cannot be taken: for work on them that needs no disk, and would fail again.
+
+    Only what is no fault of theirs, as where memory runs out, is StorageFull or IndexUnavailable.
+    """
+    try:
+        yield
+    except (MnemataError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except (OSError, MemoryError) as error:
+        raise _ours("apply", None, error) from error
+    except BaseException as error:
+        raise IndexRefused(reason=type(error).__name__) from error
 
 
 def _ours(doing: str, path: Path | None, error: BaseException) -> MnemataError:

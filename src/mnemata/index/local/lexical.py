@@ -8,12 +8,14 @@ from pathlib import Path
 from statistics import fmean
 
 from mnemata.domain.change import Position
+from mnemata.domain.errors import IndexUnavailable
 from mnemata.domain.filter import Filter
 from mnemata.domain.found import Found
-from mnemata.index.local.document import TEXT_FIELDS, analysed
+from mnemata.index.local.document import TEXT_FIELDS, IndexedMemory, analysed, tantivy_document
+from mnemata.index.local.failures import taking
 from mnemata.index.local.fresh import FreshView
 from mnemata.index.local.lexical_view import LexicalView
-from mnemata.index.local.main_segment import MainStore
+from mnemata.index.local.main_segment import MainStore, Replacement
 from mnemata.index.local.words import AnalysedWords, Constraints
 from mnemata.index.protocol import Action, Upsert
 
@@ -29,7 +31,8 @@ _FULL = 2
 class LexicalLeg:
     """One writer (`apply`), one folder at a time (`fold`), any number of readers. All calls block.
 
-    Raises IndexDamaged where the files cannot be opened, StorageFull and IndexUnavailable elsewhere.
+    Raises IndexDamaged where the files cannot be opened, StorageFull and IndexUnavailable elsewhere, and
+    IndexRefused, before anything is applied, where the index cannot take a memory.
     """
 
     def __init__(self, path: Path, *, fold_changes: int) -> None:
@@ -68,11 +71,9 @@ class LexicalLeg:
         """Apply in order; on return searches see the actions. Many at once go to disk at once."""
         if len(actions) > min(self._fold_changes, _AT_ONCE):
             self._busy = True
-            self._fold([_plain(action) for action in actions], position)
+            self._apply_at_once(actions, position)
             return
-        changes = [
-            analysed(action) if isinstance(action, Upsert) else action.memory_id.int for action in actions
-        ]
+        changes = list(map(_ready, actions))
         if self.unfolded >= _FULL * self._fold_changes:
             self.fold()
         with self._swap:
@@ -120,6 +121,15 @@ class LexicalLeg:
         with self._folding:
             self._store.settle()
 
+    def _apply_at_once(self, actions: Sequence[Action], position: Position) -> None:
+        try:
+            self._fold([_plain(action) for action in actions], position)
+        except IndexUnavailable:
+            # Tantivy's threads do not say at which memory they failed. Where one is the cause, it fails here, too.
+            for action in actions:
+                _ready(action)
+            raise
+
     def _fold(self, more: Sequence[Upsert | int], position: Position | None) -> None:
         with self._folding:
             frozen, reached = self._freeze(position)
@@ -144,11 +154,24 @@ class LexicalLeg:
             self._position = max(self._position, reached)
 
 
-def _changes(layers: Sequence[FreshView], more: Sequence[Upsert | int]) -> Iterator[Upsert | int]:
+def _changes(layers: Sequence[FreshView], more: Sequence[Upsert | int]) -> Iterator[Replacement]:
     for layer in layers:
-        yield from layer.removed
-        yield from (memory.upsert for memory in layer.memories())
-    yield from more
+        yield from ((key, None) for key in layer.removed)
+        yield from ((memory.key, memory.document) for memory in layer.memories())
+    for change in more:
+        yield (change, None) if isinstance(change, int) else _replacement(change)
+
+
+def _replacement(upsert: Upsert) -> Replacement:
+    with taking():
+        return upsert.memory.id.int, tantivy_document(upsert)
+
+
+def _ready(action: Action) -> IndexedMemory | int:
+    if not isinstance(action, Upsert):
+        return action.memory_id.int
+    with taking():
+        return analysed(action)
 
 
 def _plain(action: Action) -> Upsert | int:
@@ -159,7 +182,8 @@ def _usual_lengths(view: LexicalView, more: Sequence[Upsert | int]) -> dict[str,
     """About how many tokens a memory has in each field: of those there are, else of a sample of those that come."""
     if view.documents:
         return {field: round(average) for field, average in view.average_lengths.items()}
-    sample = [analysed(change).lengths for change in more[:_SAMPLE] if not isinstance(change, int)]
+    with taking():
+        sample = [analysed(change).lengths for change in more[:_SAMPLE] if not isinstance(change, int)]
     return (
         {field: round(fmean(each.get(field, 0) for each in sample)) for field in TEXT_FIELDS}
         if sample

@@ -16,7 +16,6 @@ from mnemata.domain.change import START, Position
 from mnemata.index.local import analysis, document
 from mnemata.index.local.failures import translated
 from mnemata.index.local.manifest import parse_position
-from mnemata.index.protocol import Upsert
 
 WRITER_HEAP_BYTES = 32_000_000
 _TERMS_KEPT = 4_096
@@ -24,6 +23,9 @@ _SMALL = 10_000
 _LEVEL = 0.75
 _MERGED_AT = 8
 _WORTH_MERGING = 4
+
+Replacement: TypeAlias = tuple[int, tantivy.Document | None]
+"""The key of a memory, and what comes in its place: None where it goes."""
 
 Cost: TypeAlias = tuple[float, int]
 """The score negated and the id as a number: the natural order is best first, ties by id."""
@@ -125,9 +127,9 @@ class MainStore:
             return MainSegment(self._index.searcher(), self.schema)
 
     def commit(
-        self, changes: Iterable[Upsert | int], position: Position, *, lengths: Mapping[str, int]
+        self, changes: Iterable[Replacement], position: Position, *, lengths: Mapping[str, int]
     ) -> None:
-        """Put memories in place of their older versions, or remove keys, and store the position with them.
+        """Put memories in place of their older versions, or remove them, and store the position with them.
 
         `lengths`: how many tokens a memory has on average, by field. Returns when all is on disk. The writer stays open, and may merge, until `settle`.
         """
@@ -210,16 +212,14 @@ def _count(result: object) -> int:
 
 def _replace(
     writer: tantivy.IndexWriter,
-    changes: Iterable[Upsert | int],
+    changes: Iterable[Replacement],
     position: Position,
     lengths: Mapping[str, int],
 ) -> None:
-    for change in changes:
-        if isinstance(change, int):
-            writer.delete_documents_by_term(document.ID, str(document.memory_id(change)))
-        else:
-            writer.delete_documents_by_term(document.ID, str(change.memory.id))
-            writer.add_document(document.tantivy_document(change))
+    for key, made in changes:
+        writer.delete_documents_by_term(document.ID, str(document.memory_id(key)))
+        if made is not None:
+            writer.add_document(made)
     writer.delete_documents_by_term(document.TEXT_FIELDS[0], document.MARKER)
     writer.add_document(document.position_document(str(position), lengths))
 

@@ -18,7 +18,7 @@ from mnemata.domain.vector import Metric, Space
 from mnemata.index.local.dictionary import LocalDictionary, WordLists
 from mnemata.index.local.document import memory_id
 from mnemata.index.local.facets import Counter
-from mnemata.index.local.failures import translated
+from mnemata.index.local.failures import taking, translated
 from mnemata.index.local.graph import Halted
 from mnemata.index.local.lexical import LexicalLeg
 from mnemata.index.local.matched import matched
@@ -75,7 +75,7 @@ class Partition:
     def apply(self, actions: Sequence[Action], *, position: Position) -> None:
         try:
             self.lexical.apply(actions, position=position)
-            with translated("apply"):
+            with taking():
                 self.vectors.apply(actions, position=max(position, self.vectors.position))
         finally:
             # Counted at the end: a `save` that began before must not take this for saved.
