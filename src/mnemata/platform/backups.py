@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 
 from mnemata.domain.clock import Clock
@@ -11,7 +12,7 @@ from mnemata.platform.store import Store
 from mnemata.services.operations import Facts, Progress, no_progress
 from mnemata.settings import Settings
 from mnemata.store.backup import backup
-from mnemata.store.backup_rotation import rotate, scheduled_name
+from mnemata.store.backup_rotation import newest_at, rotate, scheduled_name
 from mnemata.store.backup_tools import PostgresTools
 
 BackUp = Callable[[Path | None, Progress], Awaitable[Facts]]
@@ -19,7 +20,7 @@ BackUp = Callable[[Path | None, Progress], Awaitable[Facts]]
 
 
 def backup_to(settings: Settings, store: Store, clock: Clock) -> BackUp:
-    folder = settings.backup.dir or store.folder.backups
+    folder = _folder(settings, store)
 
     async def back_up(path: Path | None, progress: Progress) -> Facts:
         target = path or folder / f"kept-{scheduled_name(clock.now())}"
@@ -38,10 +39,20 @@ def backup_to(settings: Settings, store: Store, clock: Clock) -> BackUp:
 def scheduled(
     settings: Settings, store: Store, back_up: BackUp, clock: Clock
 ) -> Callable[[], Awaitable[None]]:
-    folder = settings.backup.dir or store.folder.backups
+    folder = _folder(settings, store)
 
     async def run() -> None:
         await back_up(folder / scheduled_name(clock.now()), no_progress)
         await asyncio.to_thread(rotate, folder, keep=settings.backup.keep)
 
     return run
+
+
+def newest_scheduled(settings: Settings, store: Store) -> Callable[[], Awaitable[datetime | None]]:
+    """Tells when the newest scheduled backup was made."""
+    folder = _folder(settings, store)
+    return lambda: asyncio.to_thread(newest_at, folder)
+
+
+def _folder(settings: Settings, store: Store) -> Path:
+    return settings.backup.dir or store.folder.backups

@@ -6,7 +6,7 @@ import asyncio
 
 from mnemata.domain.errors import IndexUnavailable
 from mnemata.observability.logging import get_logger
-from mnemata.platform.backups import BackUp, scheduled
+from mnemata.platform.backups import BackUp, newest_scheduled, scheduled
 from mnemata.platform.model import warm
 from mnemata.platform.parts import Parts
 from mnemata.services.barrier import IndexBarrier
@@ -79,7 +79,14 @@ def schedule_of(parts: Parts, back_up: BackUp) -> BackupSchedule | None:
     if interval_s <= 0:
         return None
     run = scheduled(parts.settings, parts.store, back_up, parts.clock)
-    return BackupSchedule(run, interval_s=interval_s, metrics=parts.metrics)
+    return BackupSchedule(
+        run,
+        newest_scheduled(parts.settings, parts.store),
+        started=parts.index_ready,
+        interval_s=interval_s,
+        metrics=parts.metrics,
+        clock=parts.clock,
+    )
 
 
 def watch_of(parts: Parts) -> Watch:

@@ -53,13 +53,13 @@ class BackupFile:
 
     @classmethod
     def _opened(cls, target: Path) -> BackupFile:
-        if target.exists():
-            raise AlreadyExists(what="backup", identity=str(target))
         partial = target.with_name(f".{target.name}.{os.getpid()}{PARTIAL}")
         with _explained(target):
+            if target.exists():
+                raise AlreadyExists(what="backup", identity=str(target))
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        return cls(target, partial, descriptor)
+            return cls(target, partial, descriptor)
 
     def _write(self, piece: bytes) -> None:
         with _explained(self._target):
@@ -90,7 +90,9 @@ class BackupFile:
         # What cannot be flushed is thrown away in any case.
         with suppress(OSError):
             self._file.close()
-        self._partial.unlink(missing_ok=True)
+        # One that stays is deleted when backups are rotated.
+        with suppress(OSError):
+            self._partial.unlink(missing_ok=True)
 
 
 @contextmanager

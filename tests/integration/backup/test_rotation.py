@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mnemata.domain.errors import ConfigurationError
 from mnemata.store.backup_archive import ArchiveWriter, Facts
-from mnemata.store.backup_rotation import rotate, scheduled, scheduled_name
+from mnemata.store.backup_rotation import newest_at, rotate, scheduled, scheduled_name
 
 FIRST = datetime(2026, 1, 31, 23, 59, 58, tzinfo=UTC)
 
@@ -97,3 +98,21 @@ def test_a_missing_folder_has_nothing_to_rotate(tmp_path):
 def test_keeping_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one"):
         rotate(tmp_path, 0)
+
+
+def test_what_cannot_be_deleted_is_told_with_a_remedy(tmp_path):
+    made = backups_in(tmp_path, 2)
+    made[0].unlink()
+    made[0].mkdir()
+    with pytest.raises(ConfigurationError, match=r"cannot be deleted.*write to that folder"):
+        rotate(tmp_path, 1)
+    assert made[1].exists()
+
+
+def test_the_time_of_the_newest_is_told_by_its_name(tmp_path):
+    assert newest_at(tmp_path / "none") is None
+    assert newest_at(tmp_path) is None
+    backups_in(tmp_path, 3)
+    (tmp_path / "mnemata-99999999T999999Z.mnemata-backup").touch()
+    (tmp_path / "before-the-upgrade.mnemata-backup").touch()
+    assert newest_at(tmp_path) == FIRST + timedelta(hours=2)
