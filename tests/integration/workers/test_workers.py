@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
+import tantivy
 
 from mnemata import settings as settings_module
 from mnemata.domain.clock import ManualClock
@@ -301,8 +302,68 @@ async def test_what_has_expired_leaves_and_what_was_forgotten_is_purged_after_th
             for table in ("memories", "versions", "embeddings"):
                 row = await (await connection.execute(f"SELECT count(*) FROM {table}")).fetchone()
                 assert row == (0,), table
+        await nothing_waits(platform, scope)
+        assert await indexed(platform) == (0, 0)
+        await platform.services.operations.rebuild(scope)
+        assert await indexed(platform) == (0, 0)
     finally:
         await platform.close()
+
+
+async def nothing_waits(platform: Platform, scope: Scope) -> None:
+    async def applied() -> bool:
+        return (await platform.services.status.report(scope))["feed"]["changes_waiting"] == 0
+
+    await until(applied)
+
+
+async def indexed(platform: Platform) -> tuple[int, int]:
+    """How many documents and how many vectors the index has."""
+    statistics = await platform.index.statistics()
+    return statistics.documents, statistics.vectors
+
+
+async def test_a_rebuild_and_a_drop_leave_no_word_of_a_purged_memory_in_the_files_of_the_index(
+    settings: Settings, scope: Scope
+) -> None:
+    clock = ManualClock(datetime(2026, 6, 1, tzinfo=UTC))
+    retention = settings.retention.model_copy(update={"sweep_interval_s": 3_600.0, "purge_after_s": 60.0})
+    platform = await Platform.open(settings.model_copy(update={"retention": retention}), clock=clock)
+    try:
+        secret = await store(platform, scope, "a walrus named qzxvwk", tags=["qzxvwk"], user_id="qzxvwk")
+        await store(platform, scope, "a walrus that stays", tags=["stays"])
+        await platform.index.flush()
+        assert files_with(settings.data_dir / "index", "qzxvwk") == {"lexical", "g1-columns.log"}
+
+        await platform.services.forget.one(scope, secret.id)
+        clock.set(clock.now() + timedelta(minutes=2))
+        assert (await platform.services.operations.sweep(scope))["purged"] == 1
+        await nothing_waits(platform, scope)
+        assert await indexed(platform) == (1, 1)
+        old = platform.index.name
+        await platform.services.operations.rebuild(scope)
+        assert await indexed(platform) == (1, 1)
+        await platform.services.index.drop(scope, old)
+
+        await platform.index.flush()
+        assert files_with(settings.data_dir / "index", "stays") == {"lexical", "g1-columns.log"}
+        assert files_with(settings.data_dir / "index", "qzxvwk") == set()
+        assert await search(platform, scope, "walrus") == ["a walrus that stays"]
+    finally:
+        await platform.close()
+
+
+def files_with(folder: Path, word: str) -> set[str]:
+    """The files under the folder that hold the word.
+
+    Of tantivy's the words can be asked: a dictionary of terms is packed too tightly to show them.
+    """
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    searchers = {
+        path: tantivy.Index.open(str(path.parent)).searcher() for path in files if path.name == "meta.json"
+    }
+    asked = {path.parent.name for path, searcher in searchers.items() if searcher.doc_freq("content", word)}
+    return asked | {path.name for path in files if word.encode() in path.read_bytes()}
 
 
 async def test_keys_open_their_tenant_until_they_are_revoked(platform: Platform, scope: Scope) -> None:
