@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 BYTES = "bytes"
 """The noun of bars that count bytes: they are shown as kilobytes and larger."""
+
+_TELLING_S = 0.5
+_NO_RATE = "-/s"
+"""Until there is something to tell by, as the remaining time begins with -:--:--."""
 
 
 class Bar(Protocol):
@@ -36,11 +40,11 @@ class _Shown:
         self._progress = progress
         self._noun = noun
         self._task = task
-        self._began = time.monotonic()
+        self._began = progress.get_time()
 
     def at(self, done: float, total: float | None, *, counted: int) -> None:
-        elapsed = time.monotonic() - self._began
-        rate = f"{self._amount(counted / elapsed)}/s" if counted and elapsed > 0.5 else ""
+        elapsed = self._progress.get_time() - self._began
+        rate = f"{self._amount(counted / elapsed)}/s" if counted and elapsed > _TELLING_S else _NO_RATE
         told = self._amount(counted) + ("" if self._noun == BYTES else f" {self._noun}") if counted else ""
         self._progress.update(self._task, completed=done, total=total, counted=told, rate=rate)
 
@@ -49,7 +53,9 @@ class _Shown:
 
 
 @contextmanager
-def bar(output: Output, title: str, noun: str) -> Generator[Bar]:
+def bar(
+    output: Output, title: str, noun: str, *, clock: Callable[[], float] = time.monotonic
+) -> Generator[Bar]:
     """A bar on stderr while the block runs, gone after it."""
     if not output.shows_progress:
         yield _Silent()
@@ -72,5 +78,5 @@ def bar(output: Output, title: str, noun: str) -> Generator[Bar]:
         TimeRemainingColumn(elapsed_when_finished=True),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=output.aside, transient=True) as progress:
-        yield _Shown(progress, progress.add_task(title, total=None, counted="", rate=""), noun)
+    with Progress(*columns, console=output.aside, transient=True, get_time=clock) as progress:
+        yield _Shown(progress, progress.add_task(title, total=None, counted="", rate=_NO_RATE), noun)
