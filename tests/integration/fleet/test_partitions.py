@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from mnemata.domain.memory import MemoryDraft
+from mnemata.index.cluster import engine
+from mnemata.index.cluster.document import document_of
 from mnemata.services.outcome import WaitFor
 
 pytestmark = pytest.mark.slow
@@ -134,6 +136,36 @@ async def test_rebuild_by_one_process_loses_nothing_that_others_acknowledge_mean
         return len(toads) == min(len(written), 200) and len(newts) == 60
 
     await until(everything)
+
+
+async def test_memory_of_which_no_document_can_be_made_is_set_aside_by_followers_and_by_a_rebuild(
+    open_process, remember, find, scope, until, monkeypatch
+):
+    def refusing(upsert, analysis):
+        if upsert.memory.content == "a cursed lynx":
+            raise RuntimeError("no such document")
+        return document_of(upsert, analysis)
+
+    async def set_aside():
+        return (await worker.services.index.set_aside(scope, limit=10))["items"]
+
+    worker = await open_process(works=True)
+    await asyncio.wait_for(worker.index_ready.wait(), 60)
+    monkeypatch.setattr(engine, "document_of", refusing)
+    stored = await remember(worker, *(f"lynx {n}" for n in range(20)), "a cursed lynx")
+    await until(set_aside)
+    assert len((await find(worker, "lynx"))[0]) == 20
+    assert (await worker.services.operations.rebuild(scope))["switched"]
+    assert [one["memory_id"] for one in await set_aside()] == [str(stored[-1].memory.id)]
+    assert len((await find(worker, "lynx"))[0]) == 20
+    monkeypatch.undo()
+    await worker.services.index.retry(scope, None)
+
+    async def all_are_found():
+        return len((await find(worker, "lynx"))[0]) == 21
+
+    await until(all_are_found)
+    assert await set_aside() == []
 
 
 async def test_write_that_does_not_wait_is_found_a_moment_later(open_process, find, scope, until):
