@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from mnemata.cache.client import CacheClient, CacheDown
 from mnemata.cache.keys import Keys
@@ -21,19 +21,36 @@ GENERATION_S = 7 * 86_400
 
 _CHECK_EVERY_S = 1.0
 
+TellOthers = Callable[[], Awaitable[None]]
+"""Returns once no other process reads what the cache holds now; never raises."""
+
+
+async def _nobody() -> None:
+    """Where no other process reads the cache."""
+
 
 class Publisher:
     """Raises generations and watermarks. One at a time has a partition of the feed.
 
     It knows what it published last. Where the server holds anything else (restarted empty, put back to a snapshot, a call
-    of which nobody knows whether it arrived), a new epoch begins there and nothing of before is read again.
+    of which nobody knows whether it arrived), a new epoch begins there and nothing of before is read again. What it cannot
+    tell the server, it has to `tell_others` who read there.
     """
 
-    def __init__(self, client: CacheClient, keys: Keys, standing: Standing, *, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        client: CacheClient,
+        keys: Keys,
+        standing: Standing,
+        *,
+        metrics: Metrics,
+        tell_others: TellOthers = _nobody,
+    ) -> None:
         self._client = client
         self._keys = keys
         self._standing = standing
         self._metrics = metrics
+        self._tell_others = tell_others
         self._nonce = secrets.token_hex(6)
         self._count = 0
         # By (bucket, partition), what the server surely holds; nothing after a call of unknown outcome.
@@ -54,10 +71,17 @@ class Publisher:
             self._last.pop((bucket, partition), None)
 
     async def publish(self, changes: Sequence[Change], *, position: Position, partition: int = 0) -> bool:
-        """Whether every reader of the server knows of the changes now; never raises.
+        """Whether the server knows of the changes now; never raises.
 
-        False: this process's readers go past the cache until a later call or `run` has mended it.
+        False: readers go past the cache, those of this process until a later call or `run` has mended it.
         """
+        told = await self._publish(changes, position=position, partition=partition)
+        if not told and changes:
+            # Their writers are released next, and a process that has not heard yet how far searches see reads on.
+            await self._tell_others()
+        return told
+
+    async def _publish(self, changes: Sequence[Change], *, position: Position, partition: int) -> bool:
         async with self._turn:
             self._reached[partition] = max(self._reached.get(partition, position), position)
             # One after the other: on a cluster the driver answers one lost connection by closing those of all calls.
@@ -70,7 +94,7 @@ class Publisher:
     async def changed(self, tenant: TenantId, ids: Iterable[MemoryId] | None) -> None:
         """Take away what is cached of memories that a write changed before the index has reached it; never raises.
 
-        `ids` None: they are too many to be named, and everything is given up.
+        `ids` None: they are too many to be named, and everything is given up. It returns when no process reads it any more.
         """
         if ids is None:
             await self._give_up(cause="bulk")
@@ -79,7 +103,7 @@ class Publisher:
         try:
             await self._client.command("DEL", *keys)
         except CacheDown as error:
-            self._distrust(error.reason)
+            await self._distrust(error.reason)
 
     async def switched(self, positions: Mapping[int, Position]) -> None:
         """Another index answers from now on, at these positions of this process's partitions; never raises."""
@@ -89,16 +113,16 @@ class Publisher:
 
     async def _give_up(self, *, cause: str) -> None:
         if not await self.renew(cause=cause):
-            self._distrust(cause)
+            await self._distrust(cause)
 
     async def renew(self, *, cause: str) -> bool:
         """Begin a new epoch everywhere; whether that was possible."""
-        self._metrics.cache_epochs.labels(cause).inc()
         try:
             for bucket in range(self._keys.buckets):
                 await self._client.script("renew", [self._keys.meta(bucket)], [self._fresh()])
         except CacheDown:
             return False
+        self._metrics.cache_epochs.labels(cause).inc()
         return True
 
     async def run(self) -> None:
@@ -117,10 +141,11 @@ class Publisher:
         ]
         self._metrics.cache_up.set(self._client.available and all(sound))
 
-    def _distrust(self, reason: str) -> None:
+    async def _distrust(self, reason: str) -> None:
         if self._standing.trusted:
             log.warning("cache_distrusted", reason=reason)
         self._standing.trusted = False
+        await self._tell_others()
 
     def _by_bucket(self, changes: Sequence[Change]) -> dict[int, dict[TenantId, set[MemoryId]]]:
         """Every bucket, for all have the watermark; with the changed memories of its tenants."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,10 +31,12 @@ class Standing:
         self._last: tuple[bytes, Meta | None] = (b"", None)
         self.trusted = True
         """False from an invalidation that may not have arrived until a new epoch has begun."""
+        self.sure_until = math.inf
+        """By the monotonic clock: from then on another process may not have been able to tell the cache something."""
 
     def epoch_of(self, raw: bytes | None) -> str | None:
         """The epoch, where the server knows all that this process knows; else None: go past the cache."""
-        if not raw or not self.trusted:
+        if not raw or not self.trusted or time.monotonic() > self.sure_until:
             return None
         meta = self._read(raw)
         if meta is None:

@@ -28,6 +28,7 @@ from mnemata.platform.store import Store
 from mnemata.services.barrier import IndexBarrier
 from mnemata.settings import CACHE_OFF, Settings
 from mnemata.store.data_folder import DataFolder
+from mnemata.workers.cache_doubts import CacheDoubts
 from mnemata.workers.tasks import Tasks
 
 log = get_logger("platform")
@@ -51,12 +52,16 @@ class Cache:
     counters: RateCounters
     popular: PopularQueries
     embedded: EmbeddedValkey | None
+    doubts: CacheDoubts | None
 
     def start(self, tasks: Tasks) -> None:
         """Start what keeps it running. Each has a task of its own: it is told to end until it does."""
         ready = asyncio.Event()
         tasks.start("cache", lambda: self._serve(ready))
         tasks.start("cache_publisher", lambda: self._publish(ready))
+        doubts = self.doubts
+        if doubts is not None:
+            tasks.start("cache_doubts", lambda: doubts.run(self._renew))
 
     async def _serve(self, ready: asyncio.Event) -> None:
         await self.client.open()
@@ -68,6 +73,9 @@ class Cache:
     async def _publish(self, ready: asyncio.Event) -> None:
         await ready.wait()
         await self.publisher.run()
+
+    async def _renew(self) -> bool:
+        return await self.publisher.renew(cause="doubted")
 
     async def close(self) -> None:
         await self.answers.close()
@@ -103,11 +111,13 @@ async def wired_cache(
         buckets=CLUSTER_BUCKETS if client.options.cluster else 1,
     )
     standing = Standing(lambda: barrier.positions)
+    # A local index has one process, and no other reads what it caches.
+    doubts = None if settings.local else CacheDoubts(store.database, standing, cache=keys.namespace)
     cache = Cache(
         client=client,
         keys=keys,
         standing=standing,
-        publisher=Publisher(client, keys, standing, metrics=metrics),
+        publisher=_publisher(client, keys, standing, doubts, metrics),
         answers=AnswerCache(
             client,
             keys,
@@ -134,6 +144,7 @@ async def wired_cache(
         counters=RateCounters(client, keys),
         popular=PopularQueries(client, keys),
         embedded=embedded,
+        doubts=doubts,
     )
     stack.push_async_callback(cache.close)
     return cache
@@ -153,6 +164,14 @@ def _server(
         folder.path / "cache", bytes_limit=settings.cache.embedded_bytes, metrics=metrics
     )
     return embedded, embedded.url
+
+
+def _publisher(
+    client: CacheClient, keys: Keys, standing: Standing, doubts: CacheDoubts | None, metrics: Metrics
+) -> Publisher:
+    if doubts is None:
+        return Publisher(client, keys, standing, metrics=metrics)
+    return Publisher(client, keys, standing, metrics=metrics, tell_others=doubts.tell)
 
 
 def _lifetimes(settings: Settings) -> Lifetimes:

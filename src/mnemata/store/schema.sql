@@ -503,6 +503,20 @@ COMMENT ON COLUMN public.api_keys.last_used_at IS 'When it was last used, to the
 
 COMMENT ON COLUMN public.api_keys.revoked_at IS 'From then on it opens nothing.';
 
+CREATE TABLE public.cache_doubts (
+    cache text NOT NULL COLLATE pg_catalog."C",
+    told bigint NOT NULL,
+    mended bigint NOT NULL
+);
+
+COMMENT ON TABLE public.cache_doubts IS 'Caches that could not be told of a write. While one is told of more than was mended, nobody reads it.';
+
+COMMENT ON COLUMN public.cache_doubts.cache IS 'The namespace of its keys.';
+
+COMMENT ON COLUMN public.cache_doubts.told IS 'One higher with every call that failed.';
+
+COMMENT ON COLUMN public.cache_doubts.mended IS 'How much of what was told was told before everything cached was given up.';
+
 CREATE TABLE public.changes (
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     seq bigint NOT NULL,
@@ -1076,6 +1090,9 @@ ALTER TABLE ONLY public.procrastinate_periodic_defers ALTER COLUMN id SET DEFAUL
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT api_keys_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.cache_doubts
+    ADD CONSTRAINT cache_doubts_pkey PRIMARY KEY (cache);
+
 ALTER TABLE ONLY public.changes
     ADD CONSTRAINT changes_pkey PRIMARY KEY (xid, seq);
 
@@ -1286,6 +1303,8 @@ GRANT USAGE ON SCHEMA public TO mnemata_platform;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.procrastinate_jobs TO mnemata_platform;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.api_keys TO mnemata_platform;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.cache_doubts TO mnemata_platform;
 
 GRANT SELECT,INSERT ON TABLE public.changes TO mnemata_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.changes TO mnemata_platform;

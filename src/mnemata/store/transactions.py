@@ -18,6 +18,7 @@ from mnemata.domain.scope import Scope
 from mnemata.store import rows
 from mnemata.store.access import Access
 from mnemata.store.connection import Parameters, Row, Session
+from mnemata.store.doubts import Doubts
 from mnemata.store.embeddings import Embeddings, TenantEmbeddings
 from mnemata.store.feed import Feed
 from mnemata.store.idempotency import Idempotency
@@ -90,6 +91,7 @@ class PlatformTransaction:
         self.poison = Poison(session)
         self.access = Access(session)
         self.leases = Leases(session)
+        self.doubts = Doubts(session)
         self.jobs = JobBook(session)
         self.verification = Verification(session)
         self.imports = Imports(session)

@@ -28,6 +28,8 @@ from mnemata.domain.memory import Operation
 from mnemata.domain.query import Answer
 from mnemata.observability.metrics import Metrics
 from mnemata.query.plan import plan
+from mnemata.store.database import Database, PoolOptions
+from mnemata.workers.cache_doubts import SURE_S, CacheDoubts
 
 TENANT = TenantId("ana")
 
@@ -72,7 +74,17 @@ class Member:
     """What one process of a fleet has of the cache."""
 
     def __init__(
-        self, server_url, known, *, timeout_s=1.0, wait_s=5.0, buckets=1, clock=None, largest=262_144
+        self,
+        server_url,
+        known,
+        *,
+        timeout_s=1.0,
+        wait_s=5.0,
+        buckets=1,
+        clock=None,
+        largest=262_144,
+        database=None,
+        sure_s=SURE_S,
     ):
         self.metrics = Metrics()
         self.client = CacheClient(
@@ -84,7 +96,11 @@ class Member:
         self.standing = Standing(known)
         clock = clock or SystemClock()
         ids = Uuid7Factory()
-        self.publisher = Publisher(self.client, self.keys, self.standing, metrics=self.metrics)
+        shared = {}
+        if database is not None:
+            self.doubts = CacheDoubts(database, self.standing, cache=self.keys.namespace, sure_s=sure_s)
+            shared["tell_others"] = self.doubts.tell
+        self.publisher = Publisher(self.client, self.keys, self.standing, metrics=self.metrics, **shared)
         self.answers = AnswerCache(
             self.client,
             self.keys,
@@ -199,6 +215,26 @@ async def member(make_member):
     one.publisher.resume(START)
     await one.publisher.look_after()
     return one
+
+
+@pytest.fixture
+async def open_database(database_url, patience):
+    """Opens the one database of all members, once for each of them."""
+    opened = []
+
+    async def open_(**options):
+        database = await Database.open(
+            database_url,
+            options=PoolOptions(**patience["database"], **options),
+            metrics=Metrics(),
+            clock=SystemClock(),
+        )
+        opened.append(database)
+        return database
+
+    yield open_
+    for database in opened:
+        await database.close()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def fleet_settings(tmp_path, database_url, cluster_url, patience) -> Callable[..
             environment={},
             data_dir=tmp_path / f"process-{next(processes)}",
             database=database,
-            cache={"url": "off"},
+            cache=overrides.pop("cache", {"url": "off"}),
             search={
                 "kind": "elasticsearch",
                 "url": cluster_url("elasticsearch"),

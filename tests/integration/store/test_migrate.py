@@ -94,6 +94,7 @@ ROWS = {
     """,
     "leases": "INSERT INTO leases VALUES ('index:0', 'worker 1', 4, now())",
     "index_reached": "INSERT INTO index_reached VALUES ('cluster', 3, 'epoch', 4, '7', 8, true)",
+    "cache_doubts": "INSERT INTO cache_doubts VALUES ('namespace', 2, 1)",
     "procrastinate_jobs": "INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('jobs', 'rebuild')",
     "job_reports": """
         INSERT INTO job_reports (job_id, tenant, done, total, created_at, updated_at)
