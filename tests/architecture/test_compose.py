@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import yaml
 from deploy.fleet import Fleet
 from deploy.fleet.balancer import CONFIGURATION, with_servers
 
+from mnemata.api.rest.catalogue import OPERATIONS
+from mnemata.api.rest.middleware.deadline import UNLIMITED
 from mnemata.settings import environment_name, load, names
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +113,17 @@ def test_image_runs_as_a_plain_user_and_is_made_from_lock_files():
     installs = re.findall(r"bin/pip install (.*)", CONTAINERFILE.read_text())
     assert installs
     assert [one for one in installs if "--require-hashes" not in one and "--no-index" not in one] == []
+
+
+def test_balancer_waits_as_long_as_the_doors_for_the_long_work_of_operators():
+    long = re.findall(r"^ *acl unlimited path (.*)$", CONFIGURATION.read_text(), re.MULTILINE)
+    assert {path for paths in long for path in paths.split()} == UNLIMITED
+    assert "set-timeout server 24h if unlimited\n" in CONFIGURATION.read_text()
+
+
+def test_whatever_is_done_as_a_job_may_take_as_long_as_it_needs():
+    asked = {one.path for one in OPERATIONS if "services.operations." in inspect.getsource(one.handler)}
+    assert asked - {"/v1/status"} == UNLIMITED
 
 
 def test_balancer_has_the_same_rules_here_and_there():

@@ -10,11 +10,12 @@ from mnemata.domain.errors import JobFailed, JobNotFound, Unavailable
 from mnemata.domain.ids import JobId, TenantId
 from mnemata.domain.job import Job, JobKind, JobState
 from mnemata.domain.scope import Role, Scope
-from mnemata.services.operations import Facts, Progress
+from mnemata.services.operations import NOTHING, Facts, Progress
 from mnemata.store.database import Database
 from mnemata.store.jobs import Enqueue
 
 _LOOK_EVERY_S = 0.25
+_LOOKED_AT = 200
 
 
 class Jobs:
@@ -43,6 +44,16 @@ class Jobs:
         scope.require(Role.READER)
         async with self._database.platform() as transaction:
             return await transaction.jobs.list(limit=limit, tenant=_only(scope))
+
+    async def running(self, scope: Scope) -> Facts:
+        """By kind, how much is `done` of a job that a worker does now, and the `total`. Operators only."""
+        scope.require(Role.OPERATOR)
+        if self._enqueue is None:
+            return NOTHING
+        async with self._database.platform() as transaction:
+            jobs = await transaction.jobs.list(limit=_LOOKED_AT)
+        under_way = [job for job in jobs if job.state is JobState.RUNNING]
+        return {job.kind.value: {"done": job.done, "total": job.total or None} for job in under_way}
 
     async def get(self, scope: Scope, job_id: JobId) -> Job:
         """How a job is. Raises JobNotFound, also for one that is not the caller's to see."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import psycopg
 import pytest
 
 import mnemata.store
+from mnemata.api.rest.app import create_app
+from mnemata.api.rest.options import HttpOptions
 from mnemata.domain.clock import SystemClock
 from mnemata.domain.errors import Forbidden, IndexUnavailable, JobFailed, JobNotFound
 from mnemata.domain.ids import JobId
@@ -80,6 +84,33 @@ async def test_job_is_done_once_and_tells_how_far_it_is_and_what_it_made(databas
         None,
     )
     assert [one.id for one in await jobs.list(scope, limit=10)] == [job_id]
+
+
+async def test_every_door_says_how_far_a_job_is_that_runs_anywhere(platform, database, scope):
+    enough = asyncio.Event()
+
+    async def handler(_, progress):
+        progress(3, 4)
+        await enough.wait()
+        return {}
+
+    queue = queue_of(database, handler)
+    jobs = Jobs(database, queue.enqueue, clock=SystemClock())
+    door = create_app(replace(platform.services, jobs=jobs), options=HttpOptions(), metrics=platform.metrics)
+    job_id = await jobs.ask(scope, JobKind.SWEEP, {})
+    async with (
+        Working(queue),
+        httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://mnemata") as client,
+        asyncio.timeout(60),
+    ):
+        while (running := (await client.get("/v1/status")).json()["running"]) != {
+            "sweep": {"done": 3, "total": 4}
+        }:
+            assert running in ({}, {"sweep": {"done": 0, "total": None}})
+            await asyncio.sleep(0.05)
+        enough.set()
+        await over(jobs, scope, job_id)
+        assert (await client.get("/v1/status")).json()["running"] == {}
 
 
 async def test_job_of_a_transaction_that_is_rolled_back_was_never_asked_for(database, scope):

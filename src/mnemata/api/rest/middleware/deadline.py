@@ -15,11 +15,13 @@ UNLIMITED = frozenset(
         "/v1/admin:rebuild",
         "/v1/admin:backup",
         "/v1/admin:verify",
+        "/v1/admin:sweep",
+        "/v1/admin/cache:warm",
         "/v1/admin/index:rebuild",
         "/v1/admin/index:switch",
     }
 )
-"""An operator's long work: it takes as long as there is data."""
+"""An operator's long work: it takes as long as there is data. A balancer has to let it: deploy/fleet/haproxy.cfg does."""
 
 
 class Deadline:

@@ -26,7 +26,7 @@ async def read_status(request: Request, scope: Asker, _: Annotated[NoParameters,
     services = door_of(request).services
     report = dict(await services.status.report(scope))
     if scope.role is Role.OPERATOR:
-        report["running"] = dict(services.operations.running)
+        report["running"] = {**services.operations.running, **await services.jobs.running(scope)}
     return json_response(report)
 
 
