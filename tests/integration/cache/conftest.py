@@ -110,7 +110,9 @@ class Member:
             metrics=self.metrics,
             options=AnswerOptions(wait_s=wait_s, largest=largest),
         )
-        self.memories = MemoryCache(self.client, self.keys, self.standing, metrics=self.metrics)
+        self.memories = MemoryCache(
+            self.client, self.keys, self.standing, metrics=self.metrics, largest=largest
+        )
         self.vectors = VectorCache(self.client, self.keys, metrics=self.metrics, largest=largest)
 
     def count(self, result, kind="answer"):

@@ -17,6 +17,9 @@ from mnemata.domain.query import Answer, Hit, Mode
 from mnemata.domain.rules import new_memory
 from mnemata.query.plan import plan
 
+ZSTD = b"\x28\xb5\x2f\xfd"
+"""What every zstd frame begins with."""
+
 
 def memory(world, clock, **fields):
     return new_memory(
@@ -346,6 +349,44 @@ async def test_answer_above_the_limit_is_not_kept(world, make_member, member, ma
         await small.client.command("GET", small.keys.answer(world.tenant, digest_of(world.query, None)))
         is None
     )
+
+
+async def test_only_a_large_value_is_compressed(world, member, manual_clock):
+    async def kept(text, content):
+        query = plan(text)
+
+        async def find():
+            found = replace(memory(world, manual_clock), content=content)
+            return Answer(search_id="x", hits=(Hit(memory=found, score=1.0),), total=1)
+
+        for _ in range(2):
+            answer = await member.answers.through(world.tenant, query, None, find)
+            await member.answers.settled()
+        assert answer.hits[0].memory.content == content
+        key = member.keys.answer(world.tenant, digest_of(query, None))
+        return (await member.client.command("GET", key)).partition(b"\n")[2]
+
+    small, large = await kept("small", "green tea"), await kept("large", "green tea " * 1_000)
+
+    assert member.count("hit") == 2
+    assert ZSTD not in small
+    assert b"green tea" in small
+    assert ZSTD in large[:16]
+    assert len(large) < 1_000
+
+
+async def test_answers_live_five_minutes_and_do_not_end_together(world, member):
+    lives = []
+    for number in range(8):
+        query = plan(f"question {number}")
+        await member.answers.through(world.tenant, query, None, world.find)
+        await member.answers.settled()
+        key = member.keys.answer(world.tenant, digest_of(query, None))
+        lives.append(await member.client.command("PTTL", key))
+
+    # Each began to run when it was kept, and the machine may have had more to do since.
+    assert all(200_000 < life <= 300_000 for life in lives)
+    assert max(lives) - min(lives) > 1_000
 
 
 async def test_tenants_never_share_an_answer(world, member):

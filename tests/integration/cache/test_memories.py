@@ -1,6 +1,7 @@
 """Memories by id from the cache: at their current version, or not at all."""
 
 import asyncio
+import random
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,10 @@ import pytest
 from mnemata.domain.change import START
 from mnemata.domain.memory import MemoryDraft
 from mnemata.domain.rules import new_memory
+
+
+ZSTD = b"\x28\xb5\x2f\xfd"
+"""What every zstd frame begins with."""
 
 
 class Stored:
@@ -105,3 +110,43 @@ async def test_store_is_read_while_the_cache_is_not_there(world, member, stored,
 
     assert await get(world, member, stored) == stored.memory
     assert stored.reads == 2
+
+
+async def test_memory_above_the_limit_is_not_kept(world, make_member, member, stored):
+    small = await make_member(largest=1_000)
+    stored.memory = replace(stored.memory, content=random.Random(1).randbytes(4_000).hex())
+    assert await get(world, small, stored) == stored.memory
+    assert await get(world, small, stored) == stored.memory
+
+    assert stored.reads == 2
+    assert small.refused("too_large", "memory") == 1
+
+
+async def test_only_a_large_memory_is_compressed(world, member, stored):
+    kept = []
+    for content in ("green tea", "green tea " * 1_000):
+        stored.memory = replace(stored.memory, id=world.ids.new(), content=content)
+        for _ in range(2):
+            assert await get(world, member, stored) == stored.memory
+        kept.append(await member.client.command("GET", member.keys.memory(world.tenant, stored.memory.id)))
+    small, large = kept
+
+    assert stored.reads == 2
+    assert b"\nVp" in small
+    assert b"green tea" in small
+    assert b"\nVz" in large
+    assert ZSTD in large
+    assert len(large) < 1_000
+
+
+async def test_memories_live_five_minutes_and_do_not_end_together(world, member, stored):
+    lives = []
+    for _ in range(8):
+        memory_id = world.ids.new()
+        stored.memory = replace(stored.memory, id=memory_id)
+        await get(world, member, stored)
+        lives.append(await member.client.command("PTTL", member.keys.memory(world.tenant, memory_id)))
+
+    # Each began to run when it was kept, and the machine may have had more to do since.
+    assert all(200_000 < life <= 300_000 for life in lives)
+    assert max(lives) - min(lives) > 1_000
