@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from mnemata.cache.client import CacheClient, CacheDown
@@ -11,6 +12,7 @@ from mnemata.observability.metrics import Metrics
 
 KINDS = ("answer", "memory", "vector")
 _INFO = ("used_memory", "maxmemory", "evicted_keys", "expired_keys", "connected_clients", "uptime_in_seconds")
+_MEASURE_EVERY_S = 5.0
 
 
 class CacheStatistics:
@@ -26,6 +28,21 @@ class CacheStatistics:
         """
         classes: dict[str, JsonValue] = {kind: self._of(kind) for kind in KINDS}
         return {"classes": classes, "server": await self._server()}
+
+    async def run(self) -> None:
+        """Until cancelled: have the metrics show the server's memory and evictions."""
+        while True:
+            await self.measure()
+            await asyncio.sleep(_MEASURE_EVERY_S)
+
+    async def measure(self) -> None:
+        """One round of `run`."""
+        match await self._server():
+            case {"used_memory": int(used), "evicted_keys": int(evicted)}:
+                self._metrics.cache_server_bytes.set(used)
+                self._metrics.cache_server_evictions.set(evicted)
+            case _:
+                return
 
     async def clear(self) -> int:
         """Delete every key of this namespace; how many there were. Raises CacheDown."""

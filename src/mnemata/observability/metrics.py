@@ -119,6 +119,14 @@ class Metrics:
             "mnemata_cache_warmed", "Searches made ahead of their callers.", registry=r
         )
         self.cache_up = Gauge("mnemata_cache_up", "1 while the cache answers.", registry=r)
+        self.cache_server_bytes = Gauge(
+            "mnemata_cache_server_bytes", "Memory that the cache server uses, in bytes.", registry=r
+        )
+        self.cache_server_evictions = Gauge(
+            "mnemata_cache_server_evictions",
+            "Keys that the cache server has evicted since its start.",
+            registry=r,
+        )
         self.cache_restarts = Counter(
             "mnemata_cache_restarts", "Times the embedded Valkey was restarted.", registry=r
         )

@@ -59,6 +59,7 @@ class Cache:
         ready = asyncio.Event()
         tasks.start("cache", lambda: self._serve(ready))
         tasks.start("cache_publisher", lambda: self._publish(ready))
+        tasks.start("cache_figures", lambda: self._measure(ready))
         doubts = self.doubts
         if doubts is not None:
             tasks.start("cache_doubts", lambda: doubts.run(self._renew))
@@ -73,6 +74,10 @@ class Cache:
     async def _publish(self, ready: asyncio.Event) -> None:
         await ready.wait()
         await self.publisher.run()
+
+    async def _measure(self, ready: asyncio.Event) -> None:
+        await ready.wait()
+        await self.statistics.run()
 
     async def _renew(self) -> bool:
         return await self.publisher.renew(cause="doubted")

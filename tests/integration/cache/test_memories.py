@@ -10,7 +10,6 @@ from mnemata.domain.change import START
 from mnemata.domain.memory import MemoryDraft
 from mnemata.domain.rules import new_memory
 
-
 ZSTD = b"\x28\xb5\x2f\xfd"
 """What every zstd frame begins with."""
 

@@ -121,6 +121,12 @@ async def test_rebuilt_index_answers_anew(cached, scope):
     assert "cache" not in (await search(cached, scope)).took_ms
 
 
+async def test_metrics_of_a_platform_show_what_its_cache_server_uses(cached):
+    async with asyncio.timeout(60):
+        while cached.metrics.cache_server_bytes._value.get() == 0:
+            await asyncio.sleep(0.05)
+
+
 async def test_embedded_server_ends_with_the_platform(settings):
     platform = await Platform.open(settings)
     await until_up(platform)
