@@ -64,6 +64,11 @@ class Upkeep:
         return findings.facts()
 
     async def _verify_live(self, findings: Findings, progress: Progress, *, repair: bool) -> None:
+        await self.index.check_files(self.parts.index, findings)
+        if repair and findings.counts["index.damaged_file"]:
+            # Nothing mends a file: a whole index takes the place of the damaged one.
+            await self.rebuilder.rebuild(cause="damaged", progress=progress)
+            findings.mend("damaged_file")
         await self.index.verify(
             self.parts.index,
             self.rebuilder.reach_live(),
@@ -72,10 +77,6 @@ class Upkeep:
             pace=Pace(0),
             progress=progress,
         )
-        if repair and findings.counts["index.damaged_file"]:
-            # Nothing mends a file: a whole index takes the place of the damaged one.
-            await self.rebuilder.rebuild(cause="damaged", progress=progress)
-            findings.mend("damaged_file")
 
 
 def upkeep_of(parts: Parts, indexer: Indexer) -> Upkeep:

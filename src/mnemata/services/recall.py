@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mnemata.domain.clock import Clock
-from mnemata.domain.errors import IndexUnavailable, InvalidCursor, MemoryNotFound, MnemataError
+from mnemata.domain.errors import IndexDamaged, IndexUnavailable, InvalidCursor, MemoryNotFound, MnemataError
 from mnemata.domain.filter import EVERYTHING, AnyOf, Field, Filter, Not, both
 from mnemata.domain.ids import IdFactory, MemoryId
 from mnemata.domain.memory import Memory
@@ -133,7 +133,7 @@ class Recall:
         query = Query(text="", words=Words(), filter=others, mode=Mode.VECTOR, limit=limit)
         try:
             vector = (await self._index.vectors(scope.tenant, [memory_id])).get(memory_id)
-        except IndexUnavailable as error:
+        except (IndexUnavailable, IndexDamaged) as error:
             log.warning("index_unavailable", code=error.code)
             vector = None
         if vector is None:
@@ -213,7 +213,7 @@ class Recall:
         else:
             try:
                 legs = await self._index.search(_index_query(scope, query, vector, depth))
-            except IndexUnavailable as error:
+            except (IndexUnavailable, IndexDamaged) as error:
                 log.warning("index_unavailable", code=error.code)
                 legs = await self._from_store(scope, query, vector, depth=depth)
         stages.lap("search", since)
@@ -263,7 +263,7 @@ class Recall:
         since = time.perf_counter()
         try:
             vectors = await self._index.vectors(scope.tenant, [fused.memory_id for fused in ranked[:DEPTH]])
-        except IndexUnavailable as error:
+        except (IndexUnavailable, IndexDamaged) as error:
             # The hits came from the store, which says so: they stay in its order.
             log.warning("index_unavailable", code=error.code)
             return ranked

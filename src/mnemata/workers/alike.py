@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mnemata.domain.errors import IndexUnavailable
+from mnemata.domain.errors import IndexDamaged, IndexUnavailable
 from mnemata.domain.query import Candidate, Mode, Words
 from mnemata.index.protocol import Embedded, IndexQuery, SearchIndex, Upsert
 
@@ -43,7 +43,7 @@ async def overlap(live: SearchIndex, staged: SearchIndex, sample: Sample) -> flo
     for query in sample:
         try:
             before = await live.search(query)
-        except IndexUnavailable:
+        except (IndexUnavailable, IndexDamaged):
             return None
         after = await staged.search(query)
         shares += _shares(before.lexical, after.lexical)

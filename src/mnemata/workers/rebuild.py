@@ -243,6 +243,7 @@ class Rebuilder:
         while await self._follow(staged) >= _PAGE:
             pass
         findings = Findings()
+        await self._verifier.check_files(staged, findings)
         await self._verifier.verify(
             staged,
             self._reach(staged),

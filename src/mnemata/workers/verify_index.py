@@ -69,8 +69,7 @@ class IndexVerifier:
         progress: Progress = no_progress,
         seen: Seen | None = None,
     ) -> None:
-        """Compare everything. `repair`: announce what differs in the feed, and see that it is mended."""
-        await self._check_files(index, findings)
+        """Compare every memory. `repair`: announce what differs in the feed, and see that it is mended."""
         listing = await index.listing()
         run = _Run(self, index, reach, repair=repair, findings=findings)
         async with self._database.platform() as transaction:
@@ -149,7 +148,8 @@ class IndexVerifier:
                 untold[memory_id] = lasting(error)
         return wanted, untold
 
-    async def _check_files(self, index: SearchIndex, findings: Findings) -> None:
+    async def check_files(self, index: SearchIndex, findings: Findings) -> None:
+        """Read every file of the index."""
         for damage in await index.damages():
             log.error("index_file_damaged", path=damage.path, reason=damage.reason)
             detail = f"{damage.path}: {damage.reason}"

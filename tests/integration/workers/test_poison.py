@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from mnemata.domain.ids import MemoryId
+from mnemata.domain.ids import MemoryId, TenantId
 from mnemata.domain.memory import MemoryDraft
 from mnemata.domain.query import Mode, Query, Words
-from mnemata.domain.scope import Scope
+from mnemata.domain.scope import Role, Scope
 from mnemata.index.local import document, lexical
 from mnemata.index.local.columns import Columns
 from mnemata.index.local.failures import translated
@@ -230,3 +231,37 @@ async def test_a_failure_that_passes_sets_nothing_aside(
         assert await set_aside(platform, scope) == []
         assert (await platform.services.status.report(scope))["index"]["documents"] == MANY
         assert await found(platform, scope, "o613x") == ["otter number o613x"]
+
+
+async def test_damaged_files_of_one_tenant_stop_no_other_and_its_memories_are_found_in_the_store(
+    platform: Platform, scope: Scope
+) -> None:
+    other = replace(scope, tenant=TenantId("other"))
+    await platform.services.access.create_key(scope, role=Role.WRITER, tenant=other.tenant)
+    await remember(platform, scope, "a walrus in the fog")
+    await caught_up(platform, scope)
+    await platform.index.flush()
+    generation = platform.index.generation
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation, "_options", replace(generation._options, open_partitions=0))
+        generation._close_surplus()
+    manifest = generation.partition_folder(scope.tenant) / "vectors" / "manifest.json"
+    manifest.write_text("{")
+
+    await remember(platform, scope, "a walrus in the sun")
+    await remember(platform, other, "an otter in the rain")
+    await caught_up(platform, scope)
+
+    assert await found(platform, other, "otter") == ["an otter in the rain"]
+    query = Query(text="walrus", words=Words(text="walrus"), mode=Mode.LEXICAL)
+    answer = await platform.services.recall.search(scope, query)
+    assert answer.degraded
+    assert {hit.memory.content for hit in answer.hits} == {"a walrus in the fog", "a walrus in the sun"}
+    assert await set_aside(platform, scope) == ["a walrus in the sun"]
+
+    assert (await platform.services.operations.verify(scope, {"repair": True}))["left"] == 0
+    await caught_up(platform, scope)
+    assert len(await found(platform, scope, "walrus")) == 2
+    await platform.services.index.retry(scope, None)
+    await caught_up(platform, scope)
+    assert await set_aside(platform, scope) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,11 +49,11 @@ class LocalListing:
 
     @classmethod
     def of(cls, generation: IndexGeneration) -> LocalListing:
-        """Reads every partition once. Blocks."""
+        """Reads every partition once. One that cannot be opened holds nothing. Blocks."""
         tenants = generation.tenants
         parts = [np.empty(0, _ROW)]
         for owner, tenant in enumerate(tenants):
-            with generation.using(tenant) as partition:
+            with suppress(IndexDamaged), generation.using(tenant) as partition:
                 if partition is not None:
                     parts.append(_rows_of(partition, owner))
         return cls(tenants, np.concatenate(parts))
@@ -95,13 +96,16 @@ class LocalListing:
 
 
 def held_now(generation: IndexGeneration, keys: Iterable[MemoryKey]) -> list[Held]:
-    """Those of the memories that both legs, or one of them, hold at this moment. Blocks."""
+    """Those of the memories that both legs, or one of them, hold at this moment. Blocks.
+
+    A partition that cannot be opened holds none.
+    """
     wanted: dict[TenantId, list[int]] = {}
     for tenant, memory_id in keys:
         wanted.setdefault(tenant, []).append(memory_id.int)
     found: list[Held] = []
     for tenant, numbers in wanted.items():
-        with generation.using(tenant) as partition:
+        with suppress(IndexDamaged), generation.using(tenant) as partition:
             if partition is not None:
                 found += _held(partition, tenant, numbers)
     return found
@@ -111,19 +115,24 @@ def damages_of(generation: IndexGeneration) -> list[Damage]:
     """Reads every file of every partition and compares checksums. Blocks."""
     found = _damage(lambda: read_manifest(generation.folder, generation.identity), generation.folder, None)
     for tenant in generation.tenants:
-        folder = generation.partition_folder(tenant)
-        with generation.using(tenant) as partition:
-            if partition is None:
-                continue
-            found += _damage(
-                lambda folder=folder: _lexical_files(folder / "lexical"), folder / "lexical", tenant
-            )
-            found += _damage(
-                lambda folder=folder, partition=partition: _vector_files(folder / "vectors", partition),
-                folder / "vectors",
-                tenant,
-            )
+        try:
+            found += _damages_of(generation, tenant)
+        except IndexDamaged as error:
+            found.append(_named(error, tenant))
     return found
+
+
+def _damages_of(generation: IndexGeneration, tenant: TenantId) -> list[Damage]:
+    """Raises IndexDamaged where the partition cannot even be opened."""
+    folder = generation.partition_folder(tenant)
+    with generation.using(tenant) as partition:
+        if partition is None:
+            return []
+        words, vectors = folder / "lexical", folder / "vectors"
+        return [
+            *_damage(lambda: _lexical_files(words), words, tenant),
+            *_damage(lambda: _vector_files(vectors, partition), vectors, tenant),
+        ]
 
 
 def _damage(check: Callable[[], object], path: Path, tenant: TenantId | None) -> list[Damage]:
@@ -131,8 +140,12 @@ def _damage(check: Callable[[], object], path: Path, tenant: TenantId | None) ->
         with translated("open", path):
             check()
     except IndexDamaged as error:
-        return [Damage(path=str(error.facts["path"]), reason=str(error.facts["reason"]), tenant=tenant)]
+        return [_named(error, tenant)]
     return []
+
+
+def _named(error: IndexDamaged, tenant: TenantId | None) -> Damage:
+    return Damage(path=str(error.facts["path"]), reason=str(error.facts["reason"]), tenant=tenant)
 
 
 def _lexical_files(folder: Path) -> None:
