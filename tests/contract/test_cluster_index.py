@@ -204,7 +204,29 @@ async def test_processes_that_open_a_new_index_at_once_share_one(make_index):
     # One of them may have made an index that another replaced: who opens again is in the live one.
     for engine in engines:
         await engine.open()
-    assert len({engine.generation.name for engine in engines}) == 1
+    (name,) = {engine.generation.name for engine in engines}
+    assert await aliased(engines[0]) == {name}
+    for engine in engines:
+        await engine.close()
+
+
+@pytest.mark.parametrize("lowest_is_last", [False, True])
+async def test_first_starts_that_both_saw_no_live_index_leave_one(make_index, monkeypatch, lowest_is_last):
+    engines = [make_index(), make_index()]
+    gates = [Gate(monkeypatch, engine) for engine in engines]
+    opening = []
+    for engine, gate in zip(engines, gates, strict=True):
+        opening.append(asyncio.create_task(engine.open()))
+        await gate.reached.wait()
+    for one in (1, 0) if lowest_is_last else (0, 1):
+        gates[one].open.set()
+        await opening[one]
+
+    assert await aliased(engines[0]) == {f"{engines[0].generation.alias}-000001"}
+    for n, engine in enumerate(engines):
+        await written_in_the_end(engine, upsert("shared"), at(n + 1))
+    assert {engine.generation.number for engine in engines} == {1}
+    assert await found(engines[0], "shared") == 2
     for engine in engines:
         await engine.close()
 
@@ -274,6 +296,186 @@ async def test_a_deleted_index_is_not_guessed_again_by_the_cluster(index):
 async def every_index(index) -> set[str]:
     reply = await index._connection.send("GET", f"/{index.generation.alias}-*")
     return set(reply.body)
+
+
+async def aliased(index) -> set[str]:
+    """What searches by the alias are answered from."""
+    reply = await index._connection.send("GET", f"/_alias/{index.generation.alias}")
+    return set(reply.body)
+
+
+async def written_in_the_end(index, action: Upsert, position: Position) -> None:
+    """As a worker does: opens again what moved, and tries again what failed."""
+    async with asyncio.timeout(120):
+        while True:
+            try:
+                return await index.apply([action], position=position, ticket=position.sequence)
+            except IndexMoved:
+                await index.open()
+            except IndexUnavailable:
+                await asyncio.sleep(0.02)
+
+
+# --- switches that go wrong ------------------------------------------------------------------------------------------
+
+
+class Gate:
+    """Holds an engine's next change of aliases until it is open."""
+
+    def __init__(self, monkeypatch, index) -> None:
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
+        send = index._connection.send
+
+        async def sending(method: str, target: str, *more: Any, **how: Any) -> Any:
+            if target == "/_aliases":
+                self.reached.set()
+                await self.open.wait()
+            return await send(method, target, *more, **how)
+
+        monkeypatch.setattr(index._connection, "send", sending)
+
+
+def fail_once(monkeypatch, index, *, done: bool) -> None:
+    """The engine's next change of aliases is told to have failed; `done`: it was made all the same."""
+    send = index._connection.send
+    failures = [IndexUnavailable(what="the search cluster", reason="it cannot be reached", retry_after_s=1)]
+
+    async def sending(method: str, target: str, *more: Any, **how: Any) -> Any:
+        if target != "/_aliases" or not failures:
+            return await send(method, target, *more, **how)
+        if done:
+            await send(method, target, *more, **how)
+        raise failures.pop()
+
+    monkeypatch.setattr(index._connection, "send", sending)
+
+
+async def block(index, name: str, *, blocked: bool | None = True) -> None:
+    settings = {"index": {"blocks": {"write": blocked}}}
+    await index._connection.send("PUT", f"/{name}/_settings", settings)
+
+
+async def is_blocked(index, name: str) -> bool:
+    reply = await index._connection.send("GET", f"/{name}/_settings")
+    return "blocks" in reply.body[name]["settings"]["index"]
+
+
+async def test_a_switch_that_fails_leaves_an_index_that_is_written(index, monkeypatch):
+    staged = await index.stage()
+    fail_once(monkeypatch, index, done=False)
+    with pytest.raises(IndexUnavailable):
+        await index.adopt(staged)
+    await index.apply([upsert("after")], position=at(1), ticket=1)
+    assert await found(index, "after") == 1
+
+    new = staged.name
+    await index.adopt(staged)
+    assert await aliased(index) == {index.name} == {new}
+
+
+async def test_a_switch_that_happened_in_spite_of_its_error_is_gone_on_with(index, make_index, monkeypatch):
+    other = make_index()
+    await other.open()
+    old, staged = index.name, await index.stage()
+    fail_once(monkeypatch, index, done=True)
+    await index.adopt(staged)
+
+    assert await aliased(index) == {index.name} != {old}
+    assert await is_blocked(index, old)
+    with pytest.raises(IndexMoved):
+        await other.apply([upsert("lost")], position=at(1), ticket=1)
+    await index.apply([upsert("after")], position=at(1), ticket=1)
+    assert await found(index, "after") == 1
+    await other.close()
+
+
+async def test_what_a_process_blocked_that_was_killed_in_its_switch_is_written_again(index, make_index):
+    other = make_index(switch_s=0.2)
+    await other.open()
+    await block(index, index.name)
+    with pytest.raises(IndexUnavailable) as failed:
+        await other.apply([upsert("at last")], position=at(1), ticket=1)
+    assert not isinstance(failed.value, IndexMoved)
+    await written_in_the_end(other, upsert("at last"), at(1))
+    assert await found(index, "at last") == 1
+    await other.close()
+
+
+async def test_who_opens_an_index_lifts_a_block_that_was_left_behind(index, make_index):
+    await block(index, index.name)
+    other = make_index(switch_s=0.0)
+    await other.open()
+    await other.apply([upsert("at once")], position=at(1), ticket=1)
+    assert await found(index, "at once") == 1
+    await other.close()
+
+
+async def test_a_block_is_left_alone_for_as_long_as_a_switch_may_take(index, make_index):
+    patient = make_index(switch_s=3_600.0)
+    await patient.open()
+    await block(index, index.name)
+    for _ in range(2):
+        with pytest.raises(IndexUnavailable):
+            await patient.apply([upsert("early")], position=at(1), ticket=1)
+    assert await is_blocked(index, index.name)
+    await patient.close()
+
+
+async def test_a_write_between_two_blocks_begins_the_time_again(index, make_index, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("mnemata.index.cluster.blocks.time.monotonic", lambda: now[0])
+    writer = make_index(switch_s=60.0)
+    await writer.open()
+    for moment in (1_000.0, 2_000.0):
+        now[0] = moment
+        await block(index, index.name)
+        with pytest.raises(IndexUnavailable):
+            await writer.apply([upsert("early")], position=at(1), ticket=1)
+        assert await is_blocked(index, index.name)
+        await block(index, index.name, blocked=None)
+        await writer.apply([upsert("late")], position=at(int(moment)), ticket=2)
+    await writer.close()
+
+
+async def test_a_slow_switch_that_goes_on_after_its_block_was_lifted_ends_with_one_writable_index(
+    index, make_index, monkeypatch
+):
+    writer = make_index(switch_s=0.0)
+    await writer.open()
+    old, staged = index.name, await index.stage()
+    gate = Gate(monkeypatch, index)
+    adopting = asyncio.create_task(index.adopt(staged))
+    await gate.reached.wait()
+    await written_in_the_end(writer, upsert("meanwhile"), at(5))
+    gate.open.set()
+    await adopting
+
+    assert await is_blocked(index, old)
+    with pytest.raises(IndexMoved):
+        await writer.apply([upsert("lost")], position=at(6), ticket=6)
+    assert set(await writer.open()) == {START}
+    await written_in_the_end(writer, upsert("meanwhile"), at(6))
+    assert await found(index, "meanwhile") == 1
+    await writer.close()
+
+
+async def test_a_replaced_index_is_not_written_even_without_its_block_and_can_be_taken_up(index, make_index):
+    """Its process was killed right after the aliases were changed: no second block, and no word that it was replaced."""
+    writer = make_index()
+    await writer.open()
+    old = index.name
+    await index.adopt(await index.stage())
+    await block(index, old, blocked=None)
+    await index._catalogue.describe(old, {"retired_at": None})
+
+    removing = Remove(tenant=ANA, memory_id=IDS.new())
+    for action in (upsert("lost"), removing):
+        with pytest.raises(IndexMoved):
+            await writer.apply([action], position=at(1), ticket=1)
+    again = await index.beside(old)
+    await again.apply([upsert("again")], position=at(1), ticket=2)
+    assert await found(again, "again") == 1
+    await writer.close()
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from http import HTTPStatus
 from typing import Any
 
 from mnemata.domain.clock import Clock
+from mnemata.domain.errors import MnemataError
+from mnemata.index.cluster.blocks import WriteBlocks
 from mnemata.index.cluster.connection import Connection, of_status, reason_of, unavailable
 from mnemata.index.cluster.dialect import Dialect
 from mnemata.index.cluster.generation import (
@@ -39,6 +41,7 @@ class Catalogue:
         self._dialect = dialect
         self._options = options
         self._clock = clock
+        self._blocks = WriteBlocks(connection, switch_s=options.switch_s)
 
     async def live(self, identity: Identity) -> Generation:
         """The live generation; a new, empty one where there is none, or one that was built for something else.
@@ -53,24 +56,29 @@ class Catalogue:
             if made is None:
                 await asyncio.sleep(_WAIT_S)
                 continue
-            if await self.current(identity) is None:
-                await self.switch(made)
+            if await self.current(identity) is None and await self._switched(made):
                 return made
             # Another process was quicker.
             await self.drop(made)
         raise unavailable("another process makes an index and does not end")
 
     async def current(self, identity: Identity) -> Generation | None:
-        """The live generation; None where there is none, or one that was built for something else."""
-        for name, described in (await self._aliased()).items():
-            if self._options.name in live_aliases(described):
-                meta = meta_of(described)
-                if meta.items() >= identity.meta().items():
-                    return Generation.read(self._options.name, name, meta)
-                log.warning(
-                    "index_does_not_fit", index=name, reason="built for another epoch, space or format"
-                )
-        return None
+        """The live generation; None where there is none, or one that was built for something else.
+
+        What others left half done is put right: a second live generation, and a block where no switch is at work.
+        """
+        live = await self._aliased()
+        found = self._fitting(live, identity)
+        if found is not None:
+            await self._leave_only(found.number, live)
+            await self._blocks.lift_left_behind(
+                {name: described for name, described in live.items() if name in found.indices}
+            )
+        return found
+
+    def written(self) -> None:
+        """A write went through: what was seen of a block is over."""
+        self._blocks.forget()
 
     async def new(self, identity: Identity) -> Generation:
         """An empty generation beside the live one."""
@@ -81,23 +89,13 @@ class Catalogue:
         raise unavailable("other processes make indices all the time")
 
     async def switch(self, to: Generation) -> None:
-        """Make a generation the live one, in one step. The one before takes no more writes, and is kept for a while."""
-        before = await self._aliased()
-        old = [name for name in before if name not in to.indices]
-        for name in old:
-            await self._connection.send("PUT", f"/{name}/_settings", {"index": {"blocks": {"write": True}}})
-        actions = [
-            {"remove": {"index": name, "alias": alias}}
-            for name in old
-            for alias in live_aliases(before[name])
-        ]
-        actions += [{"add": {"index": name, "alias": alias}} for name, alias in to.aliases().items()]
-        await self._connection.send("POST", "/_aliases", {"actions": actions})
-        for name in old:
-            await self.describe(name, {"retired_at": self._clock.now().isoformat()})
-        for name in to.indices:
-            await self.describe(name, {"retired_at": None})
-        log.info("index_switched", to=to.name, instead_of=sorted(old))
+        """Make a generation the live one, in one step. The one before takes no more writes, and is kept for a while.
+
+        Raises IndexUnavailable where that fails, or where another process made another one live: what is live then can be
+        written.
+        """
+        if not await self._switched(to):
+            raise unavailable("another process made another index the live one at the same time")
 
     async def drop(self, generation: Generation) -> None:
         for name in generation.indices:
@@ -122,8 +120,7 @@ class Catalogue:
             await self.describe(index, {"term": again.term})
             await self._connection.send("POST", "/_aliases", {"actions": actions})
             # Not before: who takes it for live must not be able to write to it again.
-            unblocked = {"index": {"blocks": {"write": None}}}
-            await self._connection.send("PUT", f"/{index}/_settings", unblocked)
+            await self._blocks.lift([index])
         log.info("index_taken_up_again", index=again.name, term=again.term)
         return again
 
@@ -137,6 +134,58 @@ class Catalogue:
         await self._connection.send(
             "PUT", f"/{name}/_mapping", {"_meta": meta}, accept=(HTTPStatus.NOT_FOUND,)
         )
+
+    async def _switched(self, to: Generation) -> bool:
+        """As `switch`; whether it is the live one."""
+        before = await self._aliased()
+        old = {name: described for name, described in before.items() if name not in to.indices}
+        try:
+            await self._blocks.put(old)
+            await self._connection.send("POST", "/_aliases", {"actions": _switching(old, to)})
+        except MnemataError:
+            # It may have happened all the same.
+            now = await self._aliased()
+            if not to.is_live(now):
+                await self._blocks.lift(name for name in old if name in now)
+                raise
+        # Another process may have taken the block for one that was left behind.
+        await self._blocks.put(old)
+        for name in old:
+            await self.describe(name, {"retired_at": self._clock.now().isoformat()})
+        for name in to.indices:
+            await self.describe(name, {"retired_at": None})
+        live = await self._aliased()
+        first = min((number_of(self._options.name, name) for name in live), default=0)
+        await self._leave_only(first, live)
+        if first != to.number:
+            return False
+        log.info("index_switched", to=to.name, instead_of=sorted(old))
+        return True
+
+    async def _leave_only(self, number: int, live: Mapping[str, Any]) -> None:
+        """Of several live generations, which processes made that knew nothing of each other, leave one."""
+        for name, described in live.items():
+            if number_of(self._options.name, name) != number:
+                log.warning("second_live_index_retired", index=name)
+                # Not together: any of them may be gone.
+                actions = _nameless(name, described)
+                await self._connection.send(
+                    "POST", "/_aliases", {"actions": actions}, accept=(HTTPStatus.NOT_FOUND,)
+                )
+                await self.describe(name, {"retired_at": self._clock.now().isoformat()})
+
+    def _fitting(self, live: Mapping[str, Any], identity: Identity) -> Generation | None:
+        """Of several the one with the lowest number, for every process."""
+        alias = self._options.name
+        for name in sorted(live, key=lambda name: number_of(alias, name)):
+            if alias in live_aliases(live[name]):
+                meta = meta_of(live[name])
+                if meta.items() >= identity.meta().items():
+                    return Generation.read(alias, name, meta)
+                log.warning(
+                    "index_does_not_fit", index=name, reason="built for another epoch, space or format"
+                )
+        return None
 
     async def _made(self, identity: Identity, number: int) -> Generation | None:
         """A generation of this number; None where another process makes it already."""
@@ -197,6 +246,17 @@ class Catalogue:
 def meta_of(described: Mapping[str, Any]) -> dict[str, Any]:
     """What an index says of itself."""
     return described["mappings"].get("_meta", {})
+
+
+def _switching(old: Mapping[str, Any], to: Generation) -> list[dict[str, Any]]:
+    """One step, and what is done with it: nobody writes to the old ones any more, whatever becomes of their blocks."""
+    actions = [action for name, described in old.items() for action in _nameless(name, described)]
+    return actions + [{"add": {"index": name, "alias": alias}} for name, alias in to.aliases().items()]
+
+
+def _nameless(name: str, described: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Takes from an index the aliases that it is searched and written by."""
+    return [{"remove": {"index": name, "alias": alias}} for alias in described["aliases"]]
 
 
 def _last_used(described: Mapping[str, Any]) -> datetime:

@@ -132,6 +132,7 @@ class ClusterIndex:
             if items:
                 await self._show()
             await self._opened_positions().advance(partition, position)
+            self._catalogue.written()
         except IndexUnavailable as error:
             if await self._moved():
                 raise moved() from error

@@ -95,6 +95,12 @@ class Generation:
             **{f"{self.name}{_mark(tenant)}": f"{self.alias}{_mark(tenant)}" for tenant in self.own},
         }
 
+    def is_live(self, live: Mapping[str, Any]) -> bool:
+        """Whether each of its indices is searched by its alias, among those that are searched."""
+        return all(
+            name in live and alias in live_aliases(live[name]) for name, alias in self.aliases().items()
+        )
+
 
 def name_of(alias: str, number: int) -> str:
     return f"{alias}-{number:06d}"

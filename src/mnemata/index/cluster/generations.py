@@ -45,7 +45,9 @@ class Generations:
                 remedy="Drop it, and build a new one",
             )
         generation = Generation.read(self._alias, name, meta)
-        return await self._catalogue.take_up(generation) if meta.get("retired_at") else generation
+        # Without its alias it was replaced by a process that ended before it could say so.
+        replaced = meta.get("retired_at") or generation.written_by(name) not in described["aliases"]
+        return await self._catalogue.take_up(generation) if replaced else generation
 
     async def note(self, name: str, notes: Mapping[str, JsonValue]) -> None:
         """As SearchIndex.note."""

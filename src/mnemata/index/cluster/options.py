@@ -41,7 +41,7 @@ class ClusterOptions:
     is a second node. `candidates`: vectors that the graph gives at least before the best are taken; what a filter leaves
     fewer of is compared one by one. `own_tenants` have indices of their own, so that they share no statistics.
     `synonyms`: rules in Solr's format, used at search where the cluster can. `keep_old_s`: how long an index that was
-    replaced stays, in seconds.
+    replaced stays, in seconds. `switch_s`: how long making another index the live one can take, in seconds.
     """
 
     name: str = "mnemata"
@@ -58,4 +58,5 @@ class ClusterOptions:
     batch_documents: int = 1_000
     patience_s: float = 30.0
     keep_old_s: float = 86_400.0
+    switch_s: float = 60.0
     access: Access = field(default_factory=lambda: Access(urls=("http://127.0.0.1:9200",)))
