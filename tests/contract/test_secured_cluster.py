@@ -1,4 +1,8 @@
-"""A cluster that asks who one is, over TLS: with the least role, by password and by API key."""
+"""A cluster that asks who one is, over TLS: with the least role, and with credentials that are refused.
+
+No key is made here: the node that is installed for tests lacks the analysis module, without which Elasticsearch cannot make
+the index that it keeps keys in.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,27 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from deploy.servers.ports import free_ports
 from deploy.servers.search_node import SearchNode, SearchNodeOptions
+from tests.contract.test_search_index import SPACE, Maker, at
 
-from mnemata.domain.change import Position
 from mnemata.domain.clock import SystemClock
 from mnemata.domain.errors import IndexUnavailable
+from mnemata.domain.facet import ValueFacet
+from mnemata.domain.filter import EVERYTHING, Field
 from mnemata.domain.ids import TenantId
 from mnemata.domain.query import Mode, Words
-from mnemata.domain.vector import Space
 from mnemata.index.cluster.drivers import connected
 from mnemata.index.cluster.engine import ClusterIndex
 from mnemata.index.cluster.options import Access, ClusterKind, ClusterOptions
-from mnemata.index.protocol import IndexQuery
+from mnemata.index.marks import Span
+from mnemata.index.protocol import GenerationState, IndexQuery, Remove
 
-SPACE = Space(name="test/1", dimensions=8)
+MAKER = Maker()
 PASSWORD = "mnemata password"
 ROLE = json.loads(Path("deploy/search/role.json").read_text("utf-8"))
 
@@ -98,23 +104,90 @@ def access(node: SearchNode, ca_file: Path | None, **credential: str) -> Access:
     return Access(urls=(node.url,), ca_file=ca_file, search_timeout_s=60, write_timeout_s=120, **credential)
 
 
-def index_on(chosen: Access) -> ClusterIndex:
-    options = ClusterOptions(shards=1, access=chosen)
+def index_on(chosen: Access, **options_too: float) -> ClusterIndex:
+    options = ClusterOptions(shards=1, access=chosen, **options_too)
     return ClusterIndex(
         ClusterKind.ELASTICSEARCH, epoch="e", space=SPACE, options=options, clock=SystemClock()
     )
 
 
-async def test_the_least_role_is_enough_for_everything_an_index_does(secured, authority):
-    index = index_on(access(secured, authority / "ca.pem", user="mnemata", password=PASSWORD))
-    await index.open()
-    await index.apply([], position=Position(xid=1, sequence=1), ticket=1)
-    query = IndexQuery(tenant=TenantId("t"), mode=Mode.LEXICAL, words=Words(text="a"))
-    assert (await index.search(query)).degraded == ()
+@pytest.fixture
+async def index(secured, authority) -> AsyncIterator[ClusterIndex]:
+    engine = index_on(access(secured, authority / "ca.pem", user="mnemata", password=PASSWORD))
+    await engine.open()
+    yield engine
+    for generation in await engine.generations():
+        if generation.state is not GenerationState.LIVE:
+            await engine.discard(generation.name)
+    await engine.close()
+
+
+@pytest.fixture
+def tenant(request) -> TenantId:
+    return TenantId(request.node.name)
+
+
+async def test_the_least_role_is_enough_to_write_and_to_find(index, tenant):
+    keeper = MAKER.upsert("the lighthouse keeper", axis=0, tenant=tenant, tags=("harbour",))
+    lamp = MAKER.upsert("the lighthouse lamp", axis=1, tenant=tenant)
+    await index.apply([keeper, lamp], position=at(1), ticket=1)
+    removing = Remove(tenant=tenant, memory_id=lamp.memory.id)
+    await index.apply([removing], position=at(2), ticket=2)
+
+    words, id_ = Words(text="lighthouse"), keeper.memory.id
+    asked = IndexQuery(tenant=tenant, mode=Mode.HYBRID, words=words, vector=keeper.vector.vector)
+    legs = await index.search(asked)
+    assert (legs.degraded, legs.total) == ((), 1)
+    assert [one.memory_id for one in (*legs.lexical, *legs.vector)] == [id_, id_]
+    (facet,) = await index.facets(asked, [ValueFacet(field=Field(name="tags"))])
+    assert [(bucket.value, bucket.count) for bucket in facet.buckets] == [("harbour", 1)]
+    assert (await index.vectors(tenant, [id_])).keys() == {id_}
+    assert await index.matching(tenant, EVERYTHING, leg="vector") == {id_}
+    assert (await index.statistics(tenant)).documents == 1
+    assert await index.completions(tenant, "lightho")
+    assert [one.word for one in await index.spellings(tenant, "lighthouze")] == ["lighthouze"]
+    assert (await index.correction(tenant, "lighthouze")).text == "lighthouse"
+
+
+async def test_the_least_role_is_enough_to_list_what_it_holds(index, tenant):
+    keeper = MAKER.upsert("the lighthouse keeper", tenant=tenant)
+    await index.apply([keeper], position=at(1), ticket=1)
+    key = (tenant, keeper.memory.id)
+    assert [held.key for held in await index.held([key])] == [key]
+    listing = await index.listing()
+    assert key in {held.key for held in await listing.held(Span(), limit=100)}
+    (digest,) = await listing.digests([Span()])
+    assert digest.count > 0
+
+
+async def test_the_least_role_is_enough_to_build_switch_go_back_and_do_away(index):
+    first = index.name
+    staged = await index.stage()
+    await staged.apply([MAKER.upsert("beside")], position=at(4), ticket=4)
+    await index.note(staged.name, {"done": 1})
+    await index.adopt(staged)
+    second = index.name
+    again = await index.beside(first)
+    await again.apply([MAKER.upsert("again")], position=at(5), ticket=5)
+    await index.adopt(again)
+    states = {one.name: one.state for one in await index.generations()}
+    assert states == {first: GenerationState.LIVE, second: GenerationState.OLD}
+    await index.discard(second)
+
+
+async def test_the_least_role_is_enough_to_sweep_and_to_lift_a_block(index, secured, authority):
+    first = index.name
     await index.adopt(await index.stage())
-    await index.flush()
-    assert (await index.statistics()).details["index"].startswith("mnemata-")
-    await index.close()
+    chosen = access(secured, authority / "ca.pem", user="mnemata", password=PASSWORD)
+    other = index_on(chosen, keep_old_s=0.0, switch_s=0.0)
+    await other.open()
+    assert first not in {one.name for one in await other.generations()}
+
+    blocked = {"index": {"blocks": {"write": True}}}
+    await index._connection.send("PUT", f"/{index.name}/_settings", blocked)
+    await other.open()
+    await other.apply([], position=at(9))
+    await other.close()
 
 
 async def test_the_least_role_reaches_nothing_else(secured, authority):
