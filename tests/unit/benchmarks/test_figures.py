@@ -8,9 +8,9 @@ from benchmarks.figures import command
     ("arguments", "told"),
     [
         ([], "python -m benchmarks.load"),
-        (["--data", "/home/ana/sets", "--api", "1,2"], "python -m benchmarks.load --data folder --api 1,2"),
+        (["--data", "sets", "--api", "1,2"], "python -m benchmarks.load --data folder --api 1,2"),
         (
-            ["--data=/home/ana/sets", "--json=/tmp/a.json", "--quick"],
+            ["--data=sets", "--json=a.json", "--quick"],
             "python -m benchmarks.load --data folder --quick",
         ),
         (["--key", "mk_secret", "--json", "a.json"], "python -m benchmarks.load --key key"),
