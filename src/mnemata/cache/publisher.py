@@ -83,6 +83,9 @@ class Publisher:
 
     async def _publish(self, changes: Sequence[Change], *, position: Position, partition: int) -> bool:
         async with self._turn:
+            if not changes and partition not in self._reached:
+                # Another process has had it since this call was made, and says what is true of it.
+                return True
             self._reached[partition] = max(self._reached.get(partition, position), position)
             # One after the other: on a cluster the driver answers one lost connection by closing those of all calls.
             told = [

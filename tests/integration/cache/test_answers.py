@@ -458,3 +458,30 @@ async def test_garbled_record_is_begun_anew(world, member):
     await world.read(member)
 
     assert member.count("hit") == 1
+
+
+async def test_partition_that_another_process_takes_in_the_middle_of_a_round_is_left_to_it(
+    world, make_member
+):
+    first, second = await make_member(), await make_member()
+    for partition in (0, 1):
+        first.publisher.resume(START, partition=partition)
+    await first.publisher.look_after()
+    script = first.client.script
+
+    async def taken_meanwhile(name, keys, arguments):
+        lost = await script(name, keys, arguments)
+        if arguments[0] == 0:
+            first.publisher.leave(1)
+            second.publisher.resume(START, partition=1)
+            await second.publisher.publish([world.apply()], position=world.position, partition=1)
+        return lost
+
+    first.client.script = taken_meanwhile
+    await first.publisher.look_after()
+    first.client.script = script
+    begun = [one.metrics.cache_epochs.labels("lost")._value.get() for one in (first, second)]
+    for one in (second, first, second):
+        await one.publisher.look_after()
+
+    assert [one.metrics.cache_epochs.labels("lost")._value.get() for one in (first, second)] == begun
