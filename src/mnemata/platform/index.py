@@ -54,7 +54,7 @@ class LocalOpening:
             await index.close()
             index, positions = await self._open(await epoch_of(store))
         stack.push_async_callback(index.close)
-        return index, _resolved(positions)
+        return index, _resuming(index)
 
     async def _opened_on(self, epoch: str) -> tuple[LocalIndex, tuple[Position, ...]]:
         early = await self._early
@@ -92,9 +92,11 @@ def _last_epoch(root: Path) -> str | None:
     return last_epoch(root)
 
 
-def _resolved(positions: tuple[Position, ...]) -> Resume:
+def _resuming(index: LocalIndex) -> Resume:
+    """Where the index is at the moment: a follower that failed does not begin anew where the process began."""
+
     async def resume() -> tuple[Position, ...]:
-        return positions
+        return index.positions
 
     return resume
 

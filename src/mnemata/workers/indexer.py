@@ -204,6 +204,11 @@ class Indexer:
             await self._publisher.switched({0: position} if whole else {})
         self._barrier.advance(position)
 
+    async def brought_up(self) -> None:
+        """What others wrote came into the live index only after the switch: nothing that was found before stays cached."""
+        if self._publisher is not None:
+            await self._publisher.switched({})
+
     async def _publish(self, changes: Sequence[Change]) -> None:
         """Before writers are released: no answer of before their writes may be read after them."""
         if self._publisher is not None:

@@ -299,6 +299,7 @@ class Rebuilder:
         if self._index.partitions > 1:
             while (await self._index.statistics()).position < head and await self._follow(self._index):
                 pass
+            await self._indexer.brought_up()
 
     def _reach(self, staged: SearchIndex) -> Reach:
         async def reach(horizon: int) -> bool:

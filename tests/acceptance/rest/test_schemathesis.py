@@ -17,6 +17,10 @@ NOT_SAID = [CHECKS.get_one("positive_data_acceptance")]
 # A batch is answered 200 with an outcome per item, also where an item does not keep the schema.
 JUDGED_BY_ITEM = [*NOT_SAID, CHECKS.get_one("negative_data_rejection")]
 
+# One process has no workers for imports in the background, and says so with 503 to what is right.
+NOT_HERE = [*NOT_SAID, CHECKS.get_one("not_a_server_error")]
+EXCLUDED = {"/v1/memories:batch": JUDGED_BY_ITEM, "/v1/memories:import": NOT_HERE}
+
 # What is above a limit is refused with 413, which is not among the refusals that are expected at first. Requests
 # do not learn from earlier answers: every run sends the same ones, in whatever order the tests come.
 _REFUSALS = ["400", "401", "403", "404", "409", "412", "413", "415", "422"]
@@ -51,5 +55,5 @@ def credential(served: Any) -> dict[str, str]:
     suppress_health_check=list(hypothesis.HealthCheck),
 )
 def test_every_answer_keeps_the_contract(case: Any, served: Any, credential: dict[str, str]) -> None:
-    excluded = JUDGED_BY_ITEM if case.path == "/v1/memories:batch" else NOT_SAID
+    excluded = EXCLUDED.get(case.path, NOT_SAID)
     case.call_and_validate(base_url=served.url, headers=credential, excluded_checks=excluded)

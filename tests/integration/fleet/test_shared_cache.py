@@ -13,6 +13,7 @@ from mnemata.domain.memory import MemoryDraft
 from mnemata.observability.metrics import Metrics
 from mnemata.query.plan import plan
 from mnemata.services.outcome import WaitFor
+from mnemata.workers.rebuild import Rebuilder
 
 pytestmark = [
     pytest.mark.slow,
@@ -128,3 +129,23 @@ async def test_door_whose_way_to_the_cache_is_cut_leaves_nothing_old_at_the_othe
                 scope, stored.id, {"content": f"tea {version}"}, wait_for=WaitFor.NONE
             )
             assert (await read(second, scope, stored.id)).version == version
+
+
+async def test_what_was_found_while_a_new_index_lacked_writes_of_others_is_not_kept(
+    open_door, scope, until, monkeypatch
+):
+    worker = await open_door(works=True)
+    await until(lambda: len(worker.leasing.held) >= worker.index.partitions)
+    await worker.services.remember.one(scope, MemoryDraft(content="green tea"))
+    renewed = worker.metrics.cache_epochs.labels("rebuild")._value
+    bring_up, before = Rebuilder._bring_up, []
+
+    async def noted(self):
+        before.append(renewed.get())
+        await bring_up(self)
+
+    monkeypatch.setattr(Rebuilder, "_bring_up", noted)
+    assert (await worker.services.operations.rebuild(scope))["switched"]
+
+    assert renewed.get() > before[0] > 0
+    assert await found(worker, scope) == ["green tea"]

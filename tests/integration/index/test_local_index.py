@@ -23,6 +23,7 @@ from mnemata.domain.query import Mode, Words
 from mnemata.domain.vector import Metric, Space
 from mnemata.index.local.checksums import verify
 from mnemata.index.local.engine import LocalIndex
+from mnemata.index.local.generation import IndexGeneration
 from mnemata.index.local.lexical import LexicalLeg
 from mnemata.index.local.main_segment import MainStore
 from mnemata.index.local.manifest import sealed
@@ -168,6 +169,7 @@ sys.path.insert(0, sys.argv[2])
 import test_local_index as suite
 from mnemata.index.local.checksums import verify
 from mnemata.index.local.engine import LocalIndex
+from mnemata.index.local.generation import IndexGeneration
 from mnemata.index.local.options import LocalOptions
 
 async def main():
@@ -418,6 +420,28 @@ async def test_more_tenants_than_may_be_open_are_all_found(tmp_path, make):
     assert min(await again.open()) == at(7)
     assert [await found(again, "hello", tenant) for tenant in tenants] == [1] * 7
     await again.close()
+
+
+async def test_tenant_whose_files_never_came_to_be_is_none_that_must_be_there(tmp_path, make, monkeypatch):
+    index = LocalIndex(tmp_path, epoch="e", space=SPACE, options=QUIET)
+    await index.open()
+    with monkeypatch.context() as full:
+        full.setattr(IndexGeneration, "_new_partition", lambda *_: out_of_room())
+        with pytest.raises(StorageFull):
+            await index.apply([make("hello", tenant=TenantId("never"))], position=at(1))
+    await index.apply([make("hello")], position=at(2))
+    await index.close()
+
+    again = LocalIndex(tmp_path, epoch="e", space=SPACE, options=QUIET)
+    assert min(await again.open()) == at(2)
+    assert await found(again, "hello") == 1
+    await again.apply([make("hello", tenant=TenantId("never"))], position=at(3))
+    assert await found(again, "hello", TenantId("never")) == 1
+    await again.close()
+
+
+def out_of_room():
+    raise StorageFull(what="the search index", reason="the disk is full", retry_after_s=1)
 
 
 async def test_index_of_another_metric_is_set_aside(tmp_path, make):

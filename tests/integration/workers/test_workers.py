@@ -11,6 +11,7 @@ import pytest
 import tantivy
 
 from mnemata import settings as settings_module
+from mnemata.domain.change import Position
 from mnemata.domain.clock import ManualClock
 from mnemata.domain.errors import EmbedderUnavailable, MemoryNotFound
 from mnemata.domain.memory import Memory, MemoryDraft
@@ -23,6 +24,7 @@ from mnemata.services.embedding_ahead import EmbeddingAhead
 from mnemata.services.outcome import WaitFor
 from mnemata.settings import Settings
 from mnemata.workers.backfill import Backfill
+from mnemata.workers.indexer import Indexer
 
 
 class Moody:
@@ -398,3 +400,25 @@ async def test_what_an_older_transaction_held_back_is_found_soon_after_its_end(
         assert await search(platform, scope, "walrus") == ["a walrus in the fog"]
     finally:
         await platform.close()
+
+
+async def test_an_indexer_that_failed_goes_on_where_the_index_is(
+    platform: Platform, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store(platform, scope, "before the fall")
+    reached, begun, step, run = platform.barrier.position, [], Indexer.step, Indexer.run
+
+    async def noted(self: Indexer, position: Position) -> None:
+        begun.append(position)
+        await run(self, position)
+
+    async def failing(self: Indexer) -> bool:
+        if not begun:
+            raise RuntimeError
+        return await step(self)
+
+    monkeypatch.setattr(Indexer, "run", noted)
+    monkeypatch.setattr(Indexer, "step", failing)
+    await store(platform, scope, "after the fall")
+    assert begun
+    assert min(begun) >= reached

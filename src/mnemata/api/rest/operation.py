@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,7 +80,7 @@ _DESCRIPTIONS = {
 }
 
 
-class _MemorySegment(Convertor[str]):
+class _Segment(Convertor[str]):
     """A path segment without a colon: `{memory_id}` must not swallow the verb of `{memory_id}:restore`."""
 
     regex = "[^/:]+"
@@ -91,7 +92,8 @@ class _MemorySegment(Convertor[str]):
         return value
 
 
-register_url_convertor("memory", _MemorySegment())
+register_url_convertor("segment", _Segment())
+_PARAMETER = re.compile(r"{(\w+)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ class Operation:
 
     def add_to(self, app: FastAPI) -> None:
         app.add_api_route(
-            self.path.replace("{memory_id}", "{memory_id:memory}"),
+            _PARAMETER.sub(r"{\1:segment}", self.path),
             self.handler,
             methods=[self.method],
             name=self.name,

@@ -95,10 +95,15 @@ class LocalIndex:
     def partitions(self) -> int:
         return 1
 
+    @property
+    def positions(self) -> tuple[Position, ...]:
+        """What searches see at the moment. Raises IndexUnavailable while it is not open."""
+        return (self._opened().position,)
+
     async def open(self) -> tuple[Position, ...]:
         self._generation = await self._run(self._writing, lambda: self._folders.open_current(self._identity))
         self._keeper.start()
-        return (self._generation.position,)
+        return self.positions
 
     async def apply(
         self, actions: Sequence[Action], *, position: Position, partition: int | None = None, ticket: int = 0

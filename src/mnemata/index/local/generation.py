@@ -35,6 +35,9 @@ class _Open:
     users: int = 0
 
 
+_NEVER_SAVED = TenantRecord()
+
+
 class IndexGeneration:
     """Partitions by tenant, opened when needed. One writer at a time; any number of readers. Calls block."""
 
@@ -118,7 +121,11 @@ class IndexGeneration:
             if reached == self.durable_position and not saved:
                 return
             with self._lock:
-                manifest = Manifest(identity=self.identity, position=reached, tenants=dict(self._tenants))
+                # One that never came to be has nothing that must be there.
+                tenants = {
+                    tenant: record for tenant, record in self._tenants.items() if record != _NEVER_SAVED
+                }
+                manifest = Manifest(identity=self.identity, position=reached, tenants=tenants)
             with translated("save", self.folder):
                 manifest.write(self.folder)
             self.durable_position = reached
