@@ -176,7 +176,7 @@ def test_chunks_hold_everything_in_order_and_no_external_id_twice():
 names = st.none() | st.text(min_size=1, max_size=5)
 moments = st.none() | st.integers(-(10**15), 10**15).map(lambda us: EPOCH + timedelta(microseconds=us))
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,

@@ -26,7 +26,7 @@ async def test_stored_memory_is_read_back_exactly(database, scope, make):
         sequence=MAX_SEQUENCE,
         role="user",
         tags=("b", "a", 'with "quotes", {braces}', "NULL"),
-        metadata={"b": 1, "a": [True, None, 1.5, "x"], "big": 10**30, "deep": {"n": 1e-300, "e": ""}},
+        metadata={"b": 1, "a": [True, None, 1.5, "x"], "big": 2**63 - 1, "deep": {"n": 1e-300, "e": ""}},
         importance=0.1 + 0.2,
         source="import",
         external_id="e'1",
