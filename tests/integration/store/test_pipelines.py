@@ -20,8 +20,11 @@ from mnemata.workers.leasing import Leasing, Work
 RUNS = 8
 _LOCKS = """
     SELECT DISTINCT c.relname FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
+        JOIN pg_stat_activity AS a ON a.pid = l.pid
     WHERE l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND l.pid <> pg_backend_pid() AND c.relkind = 'r'
+        -- The server's own vacuum comes when it likes.
+        AND a.backend_type = 'client backend'
 """
 _OPEN = """
     SELECT count(*) FROM pg_stat_activity
