@@ -11,6 +11,7 @@ MINUTES ?= 10
 SEED ?= 0
 PORT ?= 8080
 MEMORIES ?= .cache/memories
+ON_CLUSTERS := $(addprefix tests/contract/test_,search_index.py cluster_index.py facets_and_suggestions.py index_generations.py index_listing.py)
 
 # Behind a proxy with a certificate of its own, the machine's list knows it, uv's own does not.
 ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
@@ -19,7 +20,7 @@ endif
 
 needs_data = test -n "$(DATA)" || { echo 'Name the folder of the data: make $(1) DATA=folder' >&2; exit 2; }
 
-.PHONY: help run fleet test check fmt bench load scale report eval soak chaos lock install install-dev
+.PHONY: help run fleet test check fmt bench load scale report eval soak chaos conformance lock install install-dev
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -97,6 +98,14 @@ soak: $(VENV)/.installed-dev ## kill every process under load, again and again: 
 chaos: $(VENV)/.installed-dev ## a storm of faults over a fleet under load: make chaos MINUTES=10 SEED=7
 	@deploy/servers/install.sh
 	@$(BIN)/python -m benchmarks.chaos --minutes $(MINUTES) --seed $(SEED)
+
+# Facets, suggestions and generations too; what it says of the local index is in `make test`.
+conformance: $(VENV)/.installed-dev ## the search index's contract on clusters of three nodes, both kinds
+	@deploy/servers/install.sh
+	@set -e; for kind in elasticsearch opensearch; do \
+		$(BIN)/python -m deploy.servers.search_cluster --kind $$kind --nodes 3 -- \
+			$(BIN)/python -m pytest -k $$kind $(ON_CLUSTERS); \
+	done
 
 fmt: $(VENV)/.installed-dev ## format the code and mend what the linter can
 	@$(BIN)/ruff format src tests benchmarks deploy

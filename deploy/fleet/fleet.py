@@ -21,7 +21,7 @@ from deploy.fleet.processes import MnemataProcess
 from deploy.fleet.redis import Redis
 from deploy.servers.member import READY_S, Member
 from deploy.servers.ports import reserved_ports
-from deploy.servers.search_node import SearchNode, SearchNodeOptions
+from deploy.servers.search_cluster import nodes_of_a_cluster
 
 Route: TypeAlias = Callable[[str, str, int], tuple[str, int]]
 """From a server's name, host and port to the host and port by which processes are to reach it."""
@@ -84,8 +84,12 @@ class Fleet:
 
         self.postgres = Postgres(port=database, **self._places("postgres"))
         self.redis = Redis(port=cache, **self._places("redis"))
-        self.search_nodes = self._search(
-            search_kind, [next(ports) for _ in range(2 * search_nodes)], search_heap_mb
+        self.search_nodes = nodes_of_a_cluster(
+            search_kind,
+            self.folder,
+            logs=self.logs,
+            ports=[next(ports) for _ in range(2 * search_nodes)],
+            heap_mb=search_heap_mb,
         )
 
         behind = through("postgres", _HOST, database)
@@ -199,24 +203,6 @@ class Fleet:
         for member in members:
             member.wait()
             self._on_ready(member, time.monotonic() - self._began[member.name])
-
-    def _search(self, kind: str, ports: list[int], heap_mb: int) -> list[SearchNode]:
-        http, transport = ports[::2], ports[1::2]
-        return [
-            SearchNode(
-                SearchNodeOptions(
-                    engine=kind,
-                    folder=self.folder / name,
-                    http_port=http[number],
-                    transport_port=transport[number],
-                    peers=transport,
-                    heap_mb=heap_mb,
-                ),
-                name=name,
-                log=self.logs / f"{name}.log",
-            )
-            for number, name in enumerate(_numbered("search", len(http)))
-        ]
 
     def _places(self, name: str) -> dict[str, Path]:
         return {"folder": self.folder / name, "log": self.logs / f"{name}.log"}

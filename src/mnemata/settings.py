@@ -221,7 +221,7 @@ class SearchSettings(Section):
     index: str = Field(
         default="mnemata",
         pattern=r"^[a-z][a-z0-9_]{0,63}$",
-        description="The alias of the index, and the beginning of its indices' names.",
+        description="What the index's alias and its indices' names begin with; the model follows.",
     )
     shards: int = Field(
         default=4,

@@ -26,8 +26,9 @@ class Meta:
 class Standing:
     """Reads the record of epoch and watermarks, and compares it with what this process knows."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, *, caught_up: Callable[[], bool]) -> None:
         self._known = known
+        self._caught_up = caught_up
         self._last: tuple[bytes, Meta | None] = (b"", None)
         self.trusted = True
         """False from an invalidation that may not have arrived until a new epoch has begun."""
@@ -37,6 +38,9 @@ class Standing:
     def epoch_of(self, raw: bytes | None) -> str | None:
         """The epoch, where the server knows all that this process knows; else None: go past the cache."""
         if not raw or not self.trusted or time.monotonic() > self.sure_until:
+            return None
+        if not self._caught_up():
+            # Who uses another index changes memories long before this one's followers, who tell this cache, come to that.
             return None
         meta = self._read(raw)
         if meta is None:

@@ -284,6 +284,17 @@ class SearchIndex(Protocol):
         """Every generation that is there, by name: the live one, what was staged, and what was replaced."""
         ...
 
+    async def relatives(self) -> Mapping[str, Sequence[GenerationStatus]]:
+        """By name, the indices for other models and formats with their generations: processes beside this one may use them.
+
+        A cluster's. `generations` has none of them.
+        """
+        ...
+
+    async def forget_relative(self, name: str) -> None:
+        """Delete such an index with all its generations. Nothing where there is none of that name."""
+        ...
+
     async def beside(self, name: str) -> SearchIndex:
         """A generation that is there and not live, open, to go on with where it is, and then to be adopted.
 

@@ -130,23 +130,32 @@ async def _open_parts(
         await timekeeper.look(slowest_s=math.inf)
     batcher = await open_batcher(settings, embedder, stack, metrics)
     index, resume = await opening.on(store, stack)
-    barrier = IndexBarrier(index.partitions)
+    barrier, index_ready = IndexBarrier(index.partitions), asyncio.Event()
     return Parts(
         settings=settings,
         store=store,
         index=index,
+        index_name=opening.name,
         resume=resume,
         batcher=batcher,
         space=space,
         barrier=barrier,
         cache=await wired_cache(
-            settings, store, stack, space=space, barrier=barrier, metrics=metrics, clock=clock, ids=ids
+            settings,
+            store,
+            stack,
+            space=space,
+            barrier=barrier,
+            index_ready=index_ready,
+            metrics=metrics,
+            clock=clock,
+            ids=ids,
         ),
         written=JustWritten(space=space),
         # In a fleet it may be another process that indexes what this one stores.
         ahead=EmbeddingAhead(batcher if settings.local else None),
         health=ModelHealth(there=batcher is not None),
-        index_ready=asyncio.Event(),
+        index_ready=index_ready,
         metrics=metrics,
         clock=clock,
         timekeeper=timekeeper,

@@ -98,6 +98,7 @@ async def wired_cache(
     *,
     space: Space,
     barrier: IndexBarrier,
+    index_ready: asyncio.Event,
     metrics: Metrics,
     clock: Clock,
     ids: IdFactory,
@@ -115,7 +116,7 @@ async def wired_cache(
         namespace=namespace_of(chosen.namespace, epoch, space.name, settings.search.kind, __version__),
         buckets=CLUSTER_BUCKETS if client.options.cluster else 1,
     )
-    standing = Standing(lambda: barrier.positions)
+    standing = Standing(lambda: barrier.positions, caught_up=index_ready.is_set)
     # A local index has one process, and no other reads what it caches.
     doubts = None if settings.local else CacheDoubts(store.database, standing, cache=keys.namespace)
     cache = Cache(

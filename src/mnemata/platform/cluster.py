@@ -12,6 +12,7 @@ from mnemata.domain.errors import ConfigurationError
 from mnemata.domain.ids import TenantId
 from mnemata.domain.vector import Space
 from mnemata.index.cluster.engine import ClusterIndex
+from mnemata.index.cluster.generation import family_of
 from mnemata.index.cluster.options import Access, ClusterKind, ClusterOptions
 from mnemata.platform.opening import Resume, epoch_of, known_or_begun_anew
 from mnemata.platform.store import Store
@@ -23,9 +24,13 @@ class ClusterOpening:
 
     def __init__(self, settings: Settings, *, space: Space, clock: Clock) -> None:
         self._kind = ClusterKind(settings.search.kind)
-        self._options = cluster_options(settings)
+        self._options = cluster_options(settings, space)
         self._space = space
         self._clock = clock
+
+    @property
+    def name(self) -> str:
+        return self._options.name
 
     async def on(self, store: Store, stack: AsyncExitStack) -> tuple[ClusterIndex, Resume]:
         index = ClusterIndex(self._kind, space=self._space, options=self._options, clock=self._clock)
@@ -42,11 +47,12 @@ class ClusterOpening:
         return index, resume
 
 
-def cluster_options(settings: Settings) -> ClusterOptions:
+def cluster_options(settings: Settings, space: Space) -> ClusterOptions:
     """What the settings choose. Raises ConfigurationError where the file of synonyms cannot be read."""
     chosen = settings.search
     return ClusterOptions(
-        name=chosen.index,
+        name=family_of(chosen.index, space=space, metric=settings.index.metric),
+        base=chosen.index,
         shards=chosen.shards,
         replicas=chosen.replicas,
         metric=settings.index.metric,

@@ -16,6 +16,7 @@ from mnemata.workers.indexer import Indexer, IndexerOptions
 from mnemata.workers.schedule import BackupSchedule
 from mnemata.workers.sweeper import Sweeper
 from mnemata.workers.tasks import Tasks
+from mnemata.workers.unfollowed import Unfollowed
 from mnemata.workers.vectors import VectorSource
 from mnemata.workers.watch import Watch
 
@@ -90,14 +91,22 @@ def schedule_of(parts: Parts, back_up: BackUp) -> BackupSchedule | None:
 
 
 def watch_of(parts: Parts) -> Watch:
-    name = "local" if parts.settings.local else parts.settings.search.index
     return Watch(
         parts.store.database,
         parts.index,
         parts.barrier,
         clock=parts.clock,
         metrics=parts.metrics,
-        name=name,
+        name=parts.index_name,
+    )
+
+
+def unfollowed_of(parts: Parts) -> Unfollowed:
+    return Unfollowed(
+        parts.store.database,
+        parts.index,
+        clock=parts.clock,
+        keep_s=parts.settings.search.keep_old_s,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from mnemata.platform.backups import BackUp
-from mnemata.platform.crew import schedule_of, sweeper_of, wake_by_changes, watch_of
+from mnemata.platform.crew import schedule_of, sweeper_of, unfollowed_of, wake_by_changes, watch_of
 from mnemata.platform.parts import Parts
 from mnemata.workers.alone import alone
 from mnemata.workers.backfill import Backfill
@@ -16,7 +16,7 @@ from mnemata.workers.reached import ReachedListener
 from mnemata.workers.tasks import Tasks
 from mnemata.workers.vectors import VectorSource
 
-_ALONE = ("watch", "sweeper", "backfill", "backups")
+_ONCE = ("sweeper", "backups")
 _DEAF_POLL_S = 0.1
 
 
@@ -25,7 +25,7 @@ def start_listening(tasks: Tasks, parts: Parts) -> None:
     listener = ReachedListener(
         parts.store.database,
         parts.barrier,
-        name=parts.settings.search.index,
+        name=parts.index_name,
         resume=parts.resume,
         caught_up=parts.index_ready,
     )
@@ -43,17 +43,19 @@ def start_leased(
 ) -> Leasing:
     """Do what falls to this process of the fleet's work. Leases are given back before the stack closes anything else."""
     database = parts.store.database
+    watching, looking = _of_this_index(parts)
     leasing = _leasing(parts)
     tasks.start("leases", leasing.run)
     tasks.start("indexer", _follower(parts, indexer, leasing).run)
     tasks.start("listen", lambda: wake_by_changes(database, parts.barrier))
-    tasks.start("watch", lambda: alone(leasing, "watch", watch_of(parts).run))
+    tasks.start("watch", lambda: alone(leasing, watching, watch_of(parts).run))
+    tasks.start("unfollowed", lambda: alone(leasing, watching, unfollowed_of(parts).run))
     tasks.start("sweeper", lambda: alone(leasing, "sweeper", sweeper_of(parts).run))
     if parts.batcher is not None:
         backfill = Backfill(database, parts.batcher, vectors, parts.barrier, clock=parts.clock)
         # What is missing at the start is one process's to find; what a process could not embed, it embeds later itself.
         tasks.start("backfill", lambda: backfill.run(at_start=False))
-        tasks.start("first_backfill", lambda: alone(leasing, "backfill", backfill.once))
+        tasks.start("first_backfill", lambda: alone(leasing, looking, backfill.once))
     backups = schedule_of(parts, back_up)
     if backups is not None:
         tasks.start("backups", lambda: alone(leasing, "backups", backups.run))
@@ -68,8 +70,14 @@ async def _hand_over(leasing: Leasing, indexer: Indexer) -> None:
         await leasing.leave()
 
 
+def _of_this_index(parts: Parts) -> tuple[str, str]:
+    """The leases of watching it and of looking for memories without a vector: what workers of another model do for theirs."""
+    return f"watch/{parts.index_name}", f"backfill/{parts.index_name}"
+
+
 def _leasing(parts: Parts) -> Leasing:
-    work = Work(shared=lease_names(parts.settings.search.index, parts.index.partitions), alone=_ALONE)
+    shared = lease_names(parts.index_name, parts.index.partitions)
+    work = Work(group=parts.index_name, shared=shared, alone=(*_ONCE, *_of_this_index(parts)))
     return Leasing(
         parts.store.database,
         owner=str(parts.ids.new()),
@@ -87,7 +95,7 @@ def _follower(parts: Parts, indexer: Indexer, leasing: Leasing) -> PartitionFoll
         indexer,
         leasing,
         parts.barrier,
-        name=parts.settings.search.index,
+        name=parts.index_name,
         resume=parts.resume,
         publisher=None if parts.cache is None else parts.cache.publisher,
         # Where nobody can be heard, looking often is all that is left.

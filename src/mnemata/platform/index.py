@@ -38,6 +38,8 @@ class LocalOpening:
     The caller holds the data folder's lock.
     """
 
+    name = "local"
+
     def __init__(self, settings: Settings, root: Path, stack: AsyncExitStack, *, space: Space) -> None:
         self._settings, self._root, self._space = settings, root, space
         self._early = asyncio.create_task(self._open_early())

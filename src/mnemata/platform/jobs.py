@@ -18,6 +18,7 @@ def job_queue_of(parts: Parts, handlers: Mapping[JobKind, Handler]) -> JobQueue:
         clock=parts.clock,
         handlers=handlers,
         options=QueueOptions(
+            index=parts.index_name,
             poll_s=lease_s / 2,
             heartbeat_s=lease_s / 2,
             stalled_s=3 * lease_s,

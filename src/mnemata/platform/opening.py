@@ -20,6 +20,11 @@ Resume = Callable[[], Awaitable[tuple[Position, ...]]]
 class IndexOpening(Protocol):
     """An index on its way."""
 
+    @property
+    def name(self) -> str:
+        """What leases, positions and jobs of this index are called after. Another model's index has another one."""
+        ...
+
     async def on(self, store: Store, stack: AsyncExitStack) -> tuple[SearchIndex, Resume]:
         """The index, closed with the stack, and what gives where in the feed it goes on."""
         ...

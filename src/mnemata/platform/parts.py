@@ -27,13 +27,14 @@ from mnemata.workers.timekeeper import Timekeeper
 class Parts:
     """Opened, and not yet wired. `space`: the one in use; `index_ready`: set once the index has caught up.
 
-    `resume`: opens the index where that is still to be done, and gives the positions in the feed to go on from; raises
+    `index_name`: what leases, positions and jobs of the index are called after. `resume`: opens the index where that is still to be done, and gives the positions in the feed to go on from; raises
     IndexUnavailable while it cannot. `timekeeper`: keeps the clock; None where the clock was given.
     """
 
     settings: Settings
     store: Store
     index: SearchIndex
+    index_name: str
     resume: Callable[[], Awaitable[tuple[Position, ...]]]
     batcher: Batcher | None
     space: Space

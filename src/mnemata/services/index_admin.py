@@ -32,9 +32,14 @@ class IndexAdmin:
         self._clock = clock
 
     async def status(self, scope: Scope) -> Facts:
-        """Every generation with its state, size, positions and notes; what waits for the live one."""
+        """Every generation with its state, size, positions and notes; what waits for the live one.
+
+        Last come those for other models and formats, which processes beside this one may use.
+        """
         scope.require(Role.OPERATOR)
-        generations = await self._index.generations()
+        generations = list(await self._index.generations())
+        for others in (await self._index.relatives()).values():
+            generations += others
         async with self._database.platform() as transaction:
             lag = await lag_behind(transaction, self._barrier)
             set_aside = await transaction.poison.count()

@@ -6,6 +6,7 @@ The library is procrastinate. Its tables are made by our migrations.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 log = get_logger("store")
 
 _QUEUE = "mnemata"
+_ON_AN_INDEX = frozenset({JobKind.REBUILD, JobKind.SWITCH, JobKind.VERIFY, JobKind.WARM})
 _KEPT_FOR = timedelta(days=30)
 _TELL_EVERY_S = 0.5
 _AT_ONCE = 4
@@ -39,8 +41,12 @@ it made."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueOptions:
-    """Times in seconds. `stalled_s`: after how long a job whose worker says nothing is begun again."""
+    """Times in seconds. `stalled_s`: after how long a job whose worker says nothing is begun again.
 
+    `index`: jobs on an index are for workers that use the one of this name.
+    """
+
+    index: str = ""
     poll_s: float = 5.0
     heartbeat_s: float = 5.0
     stalled_s: float = 30.0
@@ -54,12 +60,14 @@ class JobQueue:
         self._database = database
         self._clock = clock
         self._options = options
+        self._queues = list(dict.fromkeys([_queue(), _queue(options.index)]))
         self._app = _app(self._done_by(handlers))
 
     async def enqueue(self, connection: Any, kind: JobKind, arguments: Facts) -> int:
         """The number of a job that is put into the queue by the transaction of this connection."""
+        index = self._options.index if kind in _ON_AN_INDEX else ""
         deferrer = self._app.configure_task(
-            kind.value, queue=_QUEUE, lock=_lock(kind, arguments), connection=connection
+            kind.value, queue=_queue(index), lock=_lock(kind, arguments, index), connection=connection
         )
         return await deferrer.defer_async(arguments=dict(arguments))
 
@@ -87,7 +95,7 @@ class JobQueue:
         options = self._options
         listens = self._database.listens and not self._database.pooled
         await self._app.run_worker_async(
-            queues=[_QUEUE],
+            queues=self._queues,
             concurrency=_AT_ONCE,
             install_signal_handlers=False,
             listen_notify=listens,
@@ -110,10 +118,8 @@ class JobQueue:
     async def rescue(self) -> None:
         """One round of it."""
         manager = self._app.job_manager
-        stalled = await manager.get_stalled_jobs(
-            queue=_QUEUE, seconds_since_heartbeat=self._options.stalled_s
-        )
-        for job in stalled:
+        # Of every queue: any worker can tell that another one is lost.
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self._options.stalled_s):
             if job.id is not None:
                 await manager.retry_job_by_id_async(job.id, retry_at=self._clock.now())
                 log.warning("job_begun_again", job=job.id, kind=job.task_name)
@@ -185,9 +191,16 @@ class JobQueue:
 _Task: TypeAlias = Callable[..., Awaitable[None]]
 
 
-def _lock(kind: JobKind, arguments: Facts) -> str:
+def _queue(index: str = "") -> str:
+    """Whose jobs any worker does, or only one that uses an index."""
+    # A name is part of the channel on which workers hear of a job: PostgreSQL takes 63 characters, the library's among them.
+    return f"{_QUEUE}/{hashlib.sha256(index.encode()).hexdigest()[:16]}" if index else _QUEUE
+
+
+def _lock(kind: JobKind, arguments: Facts, index: str) -> str:
     """What only one job at a time may have: two rebuilds would be in each other's way, imports of two tenants are not."""
-    return f"{kind.value}/{arguments['tenant']}" if kind is JobKind.IMPORT else kind.value
+    whose = arguments["tenant"] if kind is JobKind.IMPORT else index
+    return f"{kind.value}/{whose}" if whose else kind.value
 
 
 def _app(tasks: Mapping[JobKind, _Task]) -> App:

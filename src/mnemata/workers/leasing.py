@@ -23,8 +23,9 @@ _ROUNDS_IN_A_LIFE = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """`shared`: leases of one kind, divided evenly among the workers. `alone`: each done by one worker, whichever."""
+    """`shared`: leases of one kind, divided evenly among the workers of a `group`. `alone`: each done by one worker, whichever."""
 
+    group: str = ""
     shared: Sequence[str] = ()
     alone: Sequence[str] = ()
 
@@ -37,6 +38,7 @@ class Leasing:
         self._work = work
         self._ttl_s = ttl_s
         self._metrics = metrics
+        self._alike = f"{_WORKER}{work.group}/"
         self._held: dict[str, int] = {}
         self._until = -math.inf
         self._leaving = False
@@ -54,6 +56,11 @@ class Leasing:
     def alive(self) -> bool:
         """Whether the other processes take this one for alive."""
         return time.monotonic() < self._until
+
+    @property
+    def _itself(self) -> str:
+        """The lease by which the others of the group know that this worker lives."""
+        return f"{self._alike}{self.owner}"
 
     async def run(self) -> None:
         """Keep, take and hand over until cancelled."""
@@ -87,7 +94,7 @@ class Leasing:
         if surplus:
             await self._give_back(surplus)
         async with self._database.platform(single=True) as transaction:
-            wanted = [f"{_WORKER}{self.owner}", *self._wanted(held, leases)]
+            wanted = [self._itself, *self._wanted(held, leases)]
             taken = await transaction.leases.take(self.owner, wanted, ttl_s=self._ttl_s)
         self._note(kept | taken, until=asked + self._ttl_s)
         async with self._database.platform(single=True) as transaction:
@@ -105,7 +112,7 @@ class Leasing:
         """Give everything back, so that others have it at once. Never raises: what is not given back runs out."""
         self.stop()
         async with self._lane:
-            names = [*self._held, f"{_WORKER}{self.owner}"]
+            names = [*self._held, self._itself]
             self._note({}, until=-math.inf)
             try:
                 await self._give_back(names)
@@ -123,8 +130,8 @@ class Leasing:
 
     def _share(self, leases: Mapping[str, Lease]) -> int:
         """How much of the shared work falls to each of those who are alive, this process among them."""
-        alive = {name for name, lease in leases.items() if name.startswith(_WORKER) and lease.holds_s > 0}
-        return math.ceil(len(self._work.shared) / len(alive | {f"{_WORKER}{self.owner}"}))
+        alive = {name for name, lease in leases.items() if name.startswith(self._alike) and lease.holds_s > 0}
+        return math.ceil(len(self._work.shared) / len(alive | {self._itself}))
 
     def _surplus(self, held: Mapping[str, int], leases: Mapping[str, Lease]) -> list[str]:
         mine = [name for name in self._work.shared if name in held]

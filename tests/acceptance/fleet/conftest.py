@@ -46,6 +46,12 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def fleet_settings() -> dict[str, str]:
+    """Of every process of a fleet in tests."""
+    return {**MODEL, **PATIENT}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tried:
     """`python -m deploy.fleet` as a person saw it, until it was killed."""
@@ -97,7 +103,7 @@ def tried(folder) -> Tried:
 
 
 @pytest.fixture(scope="session")
-def fleet(folder, tried) -> Iterator[Fleet]:
+def fleet(folder, tried, fleet_settings) -> Iterator[Fleet]:
     """The same folder once more, with PgBouncer in front of PostgreSQL."""
-    with Fleet(folder, search_nodes=1, pooler=True, settings={**MODEL, **PATIENT}) as running:
+    with Fleet(folder, search_nodes=1, pooler=True, settings=fleet_settings) as running:
         yield running

@@ -93,7 +93,8 @@ class Member:
             breaker=Breaker(pause_s=0.01, longest_s=0.02),
         )
         self.keys = Keys(namespace="test", buckets=buckets)
-        self.standing = Standing(known)
+        self.caught_up = True
+        self.standing = Standing(known, caught_up=lambda: self.caught_up)
         clock = clock or SystemClock()
         ids = Uuid7Factory()
         shared = {}

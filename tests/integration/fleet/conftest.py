@@ -13,6 +13,7 @@ import pytest
 from mnemata import settings as settings_module
 from mnemata.domain.memory import MemoryDraft
 from mnemata.domain.query import Mode, Query, Words
+from mnemata.embedding.protocol import Embedder
 from mnemata.platform import Platform
 from mnemata.settings import Settings
 
@@ -38,6 +39,7 @@ def fleet_settings(tmp_path, database_url, cluster_url, patience) -> Callable[..
                 "url": cluster_url("elasticsearch"),
                 "index": index,
                 "shards": 1,
+                **overrides.pop("search", {}),
             },
             worker={"lease_s": 3, "port": 0, **overrides.pop("worker", {})},
             embedding={"model": "hashing"},
@@ -53,8 +55,8 @@ async def open_process(fleet_settings) -> AsyncIterator[Callable[..., Awaitable[
     """Opens a process of the fleet in this one: doors only, or a worker. Closed at the end."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def open_(*, works: bool, **overrides: Any) -> Platform:
-            platform = await Platform.open(fleet_settings(**overrides), works=works)
+        async def open_(*, works: bool, embedder: Embedder | None = None, **overrides: Any) -> Platform:
+            platform = await Platform.open(fleet_settings(**overrides), embedder=embedder, works=works)
             stack.push_async_callback(platform.close)
             return platform
 

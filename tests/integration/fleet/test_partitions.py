@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx
 import psycopg
 import pytest
 
@@ -45,6 +46,25 @@ async def test_what_one_door_stores_another_finds_and_forgetting_holds_everywher
     assert set((await find(second, "stood there"))[0]) == {heron.memory.content, swan.memory.content}
     assert await second.services.forget.one(scope, heron.memory.id)
     assert (await find(first, "stood there"))[0] == [swan.memory.content]
+
+
+async def test_concurrent_writers_share_the_refreshes_that_they_wait_for(open_process, remember):
+    first, second = await open_process(works=False), await open_process(works=False)
+    await open_process(works=True)
+    for doors in (first, second):
+        await asyncio.wait_for(doors.index_ready.wait(), 60)
+    before = _refreshes(first)
+    writes = [remember(doors, f"plover number {n}") for n in range(40) for doors in (first, second)]
+    stored = await asyncio.gather(*writes)
+    assert all(result.indexed for (result,) in stored)
+    assert 1 <= _refreshes(first) - before <= len(writes) / 4
+
+
+def _refreshes(platform):
+    """How often the index's shards were told to show what was written to them."""
+    search = platform.settings.search
+    told = httpx.get(f"{search.url}/{search.index}-*/_stats/refresh", timeout=60).raise_for_status().json()
+    return told["_all"]["total"]["refresh"]["external_total"]
 
 
 async def test_two_workers_share_evenly_and_one_that_ends_hands_over_at_once(
@@ -104,10 +124,14 @@ async def test_work_for_one_is_done_by_one_and_by_another_when_that_one_ends(
     first = await open_process(works=True)
     second = await open_process(works=True)
     alone = {"watch", "sweeper", "backfill", "backups"}
-    await until(lambda: alone <= first.leasing.held.keys() | second.leasing.held.keys())
-    assert not alone & first.leasing.held.keys() & second.leasing.held.keys()
+    await until(lambda: alone <= _kinds(first) | _kinds(second))
+    assert not alone & _kinds(first) & _kinds(second)
     await first.close()
-    await until(lambda: alone <= second.leasing.held.keys())
+    await until(lambda: alone <= _kinds(second))
+
+
+def _kinds(platform):
+    return {name.split("/")[0] for name in platform.leasing.held}
 
 
 async def test_rebuild_by_one_process_loses_nothing_that_others_acknowledge_meanwhile(

@@ -17,6 +17,7 @@ from mnemata.index.cluster.dialect import Dialect
 from mnemata.index.cluster.generation import (
     Generation,
     Identity,
+    family_in,
     live_aliases,
     name_of,
     number_of,
@@ -241,6 +242,25 @@ class Catalogue:
         alias = self._options.name
         reply = await self._connection.send("GET", f"/{alias}-*")
         return {name: described for name, described in reply.body.items() if number_of(alias, name)}
+
+    async def relatives(self) -> dict[str, dict[str, Any]]:
+        """The indices for other models and formats, each with its aliases and mappings, by their family's alias."""
+        options = self._options
+        if not options.base:
+            return {}
+        reply = await self._connection.send("GET", f"/{options.base}-*")
+        families: dict[str, dict[str, Any]] = {}
+        for name, described in reply.body.items():
+            family = family_in(options.base, name)
+            if family not in {None, options.name} and "partitions" in meta_of(described):
+                families.setdefault(str(family), {})[name] = described
+        return families
+
+    async def forget(self, family: str) -> None:
+        """Delete every index of a family that is not this one's."""
+        for name in (await self.relatives()).get(family, {}):
+            await self._connection.send("DELETE", f"/{name}", accept=(HTTPStatus.NOT_FOUND,))
+            log.info("index_of_another_kind_deleted", index=name)
 
 
 def meta_of(described: Mapping[str, Any]) -> dict[str, Any]:

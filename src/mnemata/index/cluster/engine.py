@@ -237,6 +237,12 @@ class ClusterIndex:
     async def generations(self) -> Sequence[GenerationStatus]:
         return await self._generations.all(self.identity)
 
+    async def relatives(self) -> Mapping[str, Sequence[GenerationStatus]]:
+        return await self._generations.relatives(self.identity)
+
+    async def forget_relative(self, name: str) -> None:
+        await self._catalogue.forget(name)
+
     async def beside(self, name: str) -> ClusterIndex:
         if self._staged is not None and self._staged.name == name:
             return self._staged

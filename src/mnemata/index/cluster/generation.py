@@ -7,6 +7,7 @@ holds all tenants but those that have an index of their own, and the positions.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from mnemata.domain.ids import TenantId
 from mnemata.domain.vector import Metric, Space
 
 _WRITING = "-writing"
+_MODEL_CHARACTERS = 40
 
 FORMAT = 3
 """Raised when documents or mappings change so that an index must be built again."""
@@ -100,6 +102,23 @@ class Generation:
         return all(
             name in live and alias in live_aliases(live[name]) for name, alias in self.aliases().items()
         )
+
+
+def family_of(base: str, *, space: Space, metric: Metric) -> str:
+    """The alias of the index for this space and metric, in this release's format.
+
+    Each has an alias of its own, so that processes of two models or two releases, each with workers, go on side by side.
+    """
+    made_for = Identity(epoch="", space=space, metric=metric).meta()
+    digest = hashlib.sha256(repr(sorted(made_for.items())).encode()).hexdigest()[:8]
+    model = re.sub(r"[^a-z0-9]+", "-", space.name.lower()).strip("-")[:_MODEL_CHARACTERS]
+    return f"{base}-{model}-{digest}"
+
+
+def family_in(base: str, index: str) -> str | None:
+    """The alias whose generation an index is of; None where its name is none of an index of that base."""
+    found = re.fullmatch(rf"({re.escape(base)}(?:-.+?)??)-\d{{6,}}(?:-own-[0-9a-f]+)?", index)
+    return None if found is None else found[1]
 
 
 def name_of(alias: str, number: int) -> str:

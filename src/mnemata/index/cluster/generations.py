@@ -25,9 +25,18 @@ class Generations:
 
     async def all(self, identity: Identity) -> Sequence[GenerationStatus]:
         """By name. `identity`: what an index must be built for to fit."""
-        every = await self._catalogue.every()
+        return await self._every(self._alias, await self._catalogue.every(), identity)
+
+    async def relatives(self, identity: Identity) -> Mapping[str, Sequence[GenerationStatus]]:
+        """As SearchIndex.relatives."""
+        families = await self._catalogue.relatives()
+        return {alias: await self._every(alias, every, identity) for alias, every in sorted(families.items())}
+
+    async def _every(
+        self, alias: str, every: Mapping[str, Any], identity: Identity
+    ) -> Sequence[GenerationStatus]:
         return [
-            await self._status(Generation.read(self._alias, name, meta_of(described)), described, identity)
+            await self._status(Generation.read(alias, name, meta_of(described)), described, identity)
             for name, described in sorted(every.items())
             if _is_first(name, described)
         ]

@@ -37,7 +37,8 @@ class Access:
 class ClusterOptions:
     """What an index is created with, and how it is searched and written.
 
-    `name`: the alias, and the beginning of every index's name. `replicas`: copies beside each shard; None: one where there
+    `name`: the alias, and the beginning of every index's name; `base`: what the names of indices for other models and formats
+    begin with, too; absent: there are none. `replicas`: copies beside each shard; None: one where there
     is a second node. `candidates`: vectors that the graph gives at least before the best are taken; what a filter leaves
     fewer of is compared one by one. `own_tenants` have indices of their own, so that they share no statistics.
     `synonyms`: rules in Solr's format, used at search where the cluster can. `keep_old_s`: how long an index that was
@@ -45,6 +46,7 @@ class ClusterOptions:
     """
 
     name: str = "mnemata"
+    base: str = ""
     partitions: int = 16
     shards: int = 4
     replicas: int | None = None

@@ -200,6 +200,12 @@ class LocalIndex:
         opened, live = self._generations_open(), self._opened().folder
         return await asyncio.to_thread(lambda: statuses_of(self._folders, self._identity, opened, live=live))
 
+    async def relatives(self) -> Mapping[str, Sequence[GenerationStatus]]:
+        return {}
+
+    async def forget_relative(self, name: str) -> None:
+        """There is none."""
+
     async def beside(self, name: str) -> LocalIndex:
         if self._staged is not None and self._staged.name == name:
             return self._staged
