@@ -105,7 +105,6 @@ def unfollowed_of(parts: Parts) -> Unfollowed:
     return Unfollowed(
         parts.store.database,
         parts.index,
-        clock=parts.clock,
         keep_s=parts.settings.search.keep_old_s,
     )
 

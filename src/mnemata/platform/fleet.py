@@ -11,7 +11,7 @@ from mnemata.workers.alone import alone
 from mnemata.workers.backfill import Backfill
 from mnemata.workers.indexer import Indexer
 from mnemata.workers.leasing import Leasing, Work
-from mnemata.workers.partitions import PartitionFollower, lease_names
+from mnemata.workers.partitions import PartitionFollower, lease_names, watch_lease
 from mnemata.workers.reached import ReachedListener
 from mnemata.workers.tasks import Tasks
 from mnemata.workers.vectors import VectorSource
@@ -72,7 +72,7 @@ async def _hand_over(leasing: Leasing, indexer: Indexer) -> None:
 
 def _of_this_index(parts: Parts) -> tuple[str, str]:
     """The leases of watching it and of looking for memories without a vector: what workers of another model do for theirs."""
-    return f"watch/{parts.index_name}", f"backfill/{parts.index_name}"
+    return watch_lease(parts.index_name), f"backfill/{parts.index_name}"
 
 
 def _leasing(parts: Parts) -> Leasing:

@@ -55,6 +55,11 @@ class Leases(Repository):
         if names:
             await self._session.rows(_SQL["give_back"], {"owner": owner, "names": list(names)})
 
+    async def over_for(self, name: str) -> float | None:
+        """How many seconds ago a lease ran out; not above zero while somebody has it; None: nobody ever had it."""
+        row = await self._session.row(_SQL["over_for"], {"name": name})
+        return None if row is None else float(row[0])
+
     async def forget(self, prefix: str) -> None:
         """Forget the leases whose names begin so and which ran out an hour ago."""
         await self._session.rows(_SQL["forget"], {"prefix": prefix})

@@ -180,12 +180,6 @@ class PlatformTransaction:
             for row in found
         ]
 
-    async def left_behind(self, name: str, *, before: datetime) -> bool:
-        """Whether an index has said nothing since the moment, though changes of before it are waiting for it."""
-        known = {"name": name, "before": before, "epoch": await self.feed.epoch()}
-        ((left,),) = await self.session.rows(_BOOKS["left_behind"], known)
-        return bool(left)
-
     async def forget_position(self, name: str) -> None:
         """Forget what an index that is gone has said."""
         await self.session.rows(_BOOKS["forget_position"], {"name": name})

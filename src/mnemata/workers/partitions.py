@@ -33,6 +33,11 @@ def lease_names(index: str, partitions: int) -> list[str]:
     return [f"index/{index}/{partition:03}" for partition in range(partitions)]
 
 
+def watch_lease(index: str) -> str:
+    """The lease of who watches an index: somebody has it while a worker that uses the index is alive."""
+    return f"watch/{index}"
+
+
 class PartitionFollower:
     def __init__(
         self,

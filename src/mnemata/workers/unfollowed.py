@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
-from mnemata.domain.clock import Clock
 from mnemata.domain.errors import MnemataError
 from mnemata.index.protocol import SearchIndex
 from mnemata.observability.logging import get_logger
 from mnemata.store.database import Database
+from mnemata.workers.partitions import watch_lease
 
 log = get_logger("workers")
 
@@ -17,16 +16,12 @@ _INTERVAL_S = 600.0
 
 
 class Unfollowed:
-    """An index that has workers follows the feed: one that is behind it by `keep_s` seconds has none.
+    """An index whose last worker ended `keep_s` seconds ago is used no more. One of which no worker is known is left alone."""
 
-    Of an index that has not said yet where it is nothing is known: it is left alone.
-    """
-
-    def __init__(self, database: Database, index: SearchIndex, *, clock: Clock, keep_s: float) -> None:
+    def __init__(self, database: Database, index: SearchIndex, *, keep_s: float) -> None:
         self._database = database
         self._index = index
-        self._clock = clock
-        self._keep = timedelta(seconds=keep_s)
+        self._keep_s = keep_s
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -39,14 +34,15 @@ class Unfollowed:
 
     async def look(self) -> list[str]:
         """One round of it: the names of the indices that were deleted."""
-        before = self._clock.now() - self._keep
         left: list[str] = []
         for name in await self._index.relatives():
             async with self._database.platform() as transaction:
-                if not await transaction.left_behind(name, before=before):
-                    continue
+                over_s = await transaction.leases.over_for(watch_lease(name))
+            if over_s is None or over_s < self._keep_s:
+                continue
             await self._index.forget_relative(name)
             async with self._database.platform() as transaction:
                 await transaction.forget_position(name)
+            log.warning("unfollowed_index_deleted", index=name, unused_s=round(over_s))
             left.append(name)
         return left

@@ -13,7 +13,6 @@ from mnemata.domain.query import Mode, Query, Words
 from mnemata.domain.vector import Space
 from mnemata.embedding.hashing import HashingEmbedder
 from mnemata.workers.unfollowed import Unfollowed
-from mnemata.workers.watch import Watch
 
 pytestmark = pytest.mark.slow
 
@@ -108,41 +107,36 @@ async def test_the_old_models_index_is_deleted_a_while_after_its_last_worker_has
     old, old_worker = await open_kind()
     await remember(old, "curlew number 1")
     new, _ = await open_kind(Halved())
-    looking = Unfollowed(new.store.database, new.index, clock=new.clock, keep_s=KEEP_S)
-    family = old.index.name.rsplit("-", 1)[0]
-    watch = Watch(
-        old_worker.store.database,
-        old_worker.index,
-        old_worker.barrier,
-        clock=old_worker.clock,
-        metrics=old_worker.metrics,
-        name=family,
-    )
+    looking = Unfollowed(new.store.database, new.index, keep_s=KEEP_S)
+    (family,) = await new.index.relatives()
 
-    async def said():
-        async with new.store.database.platform() as transaction:
-            return family in {one.name for one in await transaction.positions()}
-
-    assert await looking.look() == []
-    await watch.flush()
-    assert await said()
-    # It is fed, and then nothing has been written since it was.
+    # In use, though nothing is written for a long time; then with doors alone, for a shorter time than it is kept.
     assert await looking.look() == []
     await old_worker.close()
-    await old.close()
-    await age(database_url, "index_positions", "updated_at")
+    await age(database_url, family, KEEP_S / 2)
     assert await looking.look() == []
-    # A change that it did not come to, for less than it is kept; and for longer.
-    await remember(new, "curlew number 2")
-    assert await looking.look() == []
-    await age(database_url, "changes", "recorded_at")
+
+    await age(database_url, family, KEEP_S)
     assert await looking.look() == [family]
     assert await new.index.relatives() == {}
-    assert not await said()
+    assert (await remember(new, "curlew number 2"))[0].indexed
 
 
-async def age(url, table, column):
-    """Let all that a table tells of have happened longer ago than an index is kept."""
+async def test_an_index_of_which_no_worker_is_known_is_left_alone(open_kind, database_url):
+    await open_kind()
+    new, _ = await open_kind(Halved())
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "DELETE FROM leases WHERE name = 'watch/' || %s", list(await new.index.relatives())
+        )
+    assert await Unfollowed(new.store.database, new.index, keep_s=0.0).look() == []
+
+
+async def age(url, family, seconds):
+    """Let the lease of who watched an index have run out longer ago."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")
-        connection.execute(f"UPDATE {table} SET {column} = {column} - %s", [timedelta(seconds=2 * KEEP_S)])
+        changed = connection.execute(
+            "UPDATE leases SET expires_at = expires_at - %s WHERE name = 'watch/' || %s",
+            [timedelta(seconds=seconds), family],
+        )
+        assert changed.rowcount == 1

@@ -73,21 +73,6 @@ ON CONFLICT (name) DO UPDATE SET
 -- Lists how far the indexes have come.
 SELECT name, epoch, xid::text::bigint, seq, updated_at FROM index_positions ORDER BY name
 
--- name: left_behind
--- Whether an index has said nothing since a moment, though there are changes of before it that it has not come to: nobody
--- feeds it. One of another epoch has nothing to come to.
-SELECT EXISTS (
-    SELECT FROM index_positions AS p
-    WHERE p.name = %(name)s AND p.updated_at < %(before)s
-        AND (
-            p.epoch <> %(epoch)s
-            OR EXISTS (
-                SELECT FROM changes AS c
-                WHERE (c.xid, c.seq) > (p.xid, p.seq) AND c.recorded_at < %(before)s
-            )
-        )
-)
-
 -- name: forget_position
 -- Forgets what an index that was deleted has said.
 DELETE FROM index_positions WHERE name = %(name)s

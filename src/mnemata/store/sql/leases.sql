@@ -29,6 +29,10 @@ RETURNING name, token
 -- Lets anybody have what a process has no use for any more.
 UPDATE leases SET owner = '', expires_at = clock_timestamp() WHERE owner = %(owner)s AND name = ANY(%(names)s)
 
+-- name: over_for
+-- Tells how long ago a lease ran out, in seconds; below zero while somebody has it.
+SELECT extract(epoch FROM clock_timestamp() - expires_at)::double precision FROM leases WHERE name = %(name)s
+
 -- name: forget
 -- Forgets the leases of a kind that ran out long ago: the processes that had them are gone.
 DELETE FROM leases WHERE starts_with(name, %(prefix)s) AND expires_at < clock_timestamp() - interval '1 hour'
