@@ -124,7 +124,10 @@ def _started(kind: str, stack: ExitStack) -> str:
     folder.chmod(0o755)
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     http, transport = free_ports(2)
-    node = SearchNode(SearchNodeOptions(engine=kind, folder=folder, http_port=http, transport_port=transport))
+    options = SearchNodeOptions(
+        engine=kind, folder=folder, http_port=http, transport_port=transport, short_lived=True
+    )
+    node = SearchNode(options)
     try:
         node.launch()
     except (OSError, RuntimeError) as error:

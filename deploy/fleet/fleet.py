@@ -54,6 +54,7 @@ class Fleet:
     `settings` go to every process of Mnemata, by their names in the environment. `through` may put something between
     processes and `postgres`, `redis`, `search-1`..., `pooler`, and between the balancer and `api-1`...: it is asked for the
     address of each when the fleet is made.
+    `short_lived`: search nodes do not run for long enough to make up for optimising their code.
     `on_ready` is told each member and how long it took. `port` is the balancer's; 0: a free one.
     """
 
@@ -66,6 +67,7 @@ class Fleet:
         search_nodes: int = 3,
         search_kind: str = "elasticsearch",
         search_heap_mb: int = 512,
+        short_lived: bool = False,
         pooler: bool = False,
         settings: Mapping[str, str] | None = None,
         through: Route = directly,
@@ -90,6 +92,7 @@ class Fleet:
             logs=self.logs,
             ports=[next(ports) for _ in range(2 * search_nodes)],
             heap_mb=search_heap_mb,
+            short_lived=short_lived,
         )
 
         behind = through("postgres", _HOST, database)

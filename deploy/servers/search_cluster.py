@@ -23,7 +23,7 @@ from deploy.servers.search_node import SearchNode, SearchNodeOptions
 
 
 def nodes_of_a_cluster(
-    kind: str, folder: Path, *, logs: Path, ports: Sequence[int], heap_mb: int
+    kind: str, folder: Path, *, logs: Path, ports: Sequence[int], heap_mb: int, short_lived: bool = False
 ) -> list[SearchNode]:
     """The nodes of one cluster, not begun, each with a folder of its own: a node for every two of the ports."""
     http, transport = ports[::2], ports[1::2]
@@ -36,6 +36,7 @@ def nodes_of_a_cluster(
                 transport_port=transport[number],
                 peers=transport,
                 heap_mb=heap_mb,
+                short_lived=short_lived,
             ),
             name=name,
             log=logs / f"{name}.log",
@@ -49,7 +50,7 @@ def running(kind: str, folder: Path, *, count: int, heap_mb: int = 512) -> Gener
     """A cluster of so many nodes, whole, until the block ends. Raises RuntimeError where a node does not become ready."""
     folder.chmod(0o755)
     with reserved_ports(2 * count) as ports:
-        nodes = nodes_of_a_cluster(kind, folder, logs=folder, ports=ports, heap_mb=heap_mb)
+        nodes = nodes_of_a_cluster(kind, folder, logs=folder, ports=ports, heap_mb=heap_mb, short_lived=True)
         try:
             for node in nodes:
                 node.launch()

@@ -17,7 +17,7 @@ from deploy.servers.member import Member
 class SearchNodeOptions:
     """`engine`: 'elasticsearch' or 'opensearch'. `peers`: transport ports of the whole cluster, this node's among them.
 
-    `settings` go into the configuration file as they are, `files` beside it by their names; `secure` turns Elasticsearch's
+    `short_lived`: it does not run for long enough to make up for the work of optimising its code. `settings` go into the configuration file as they are, `files` beside it by their names; `secure` turns Elasticsearch's
     security module on, and with `tls` it is spoken to by https: the files must hold what that needs.
     """
 
@@ -27,6 +27,7 @@ class SearchNodeOptions:
     transport_port: int
     peers: Sequence[int] = ()
     heap_mb: int = 512
+    short_lived: bool = False
     secure: bool = False
     tls: bool = False
     files: dict[str, str] = field(default_factory=dict)
@@ -77,12 +78,12 @@ class SearchNode(Member):
 
     def environment(self) -> dict[str, str]:
         prefix = "ES" if self._elastic else "OPENSEARCH"
-        heap = self.options.heap_mb
+        heap, compilers = self.options.heap_mb, 1 if self.options.short_lived else 4
         return {
             "HOME": str(self.options.folder),
             f"{prefix}_JAVA_HOME": str(java_home()),
             f"{prefix}_PATH_CONF": str(self.options.folder / "config"),
-            f"{prefix}_JAVA_OPTS": f"-Xms{heap}m -Xmx{heap}m -XX:TieredStopAtLevel=4",
+            f"{prefix}_JAVA_OPTS": f"-Xms{heap}m -Xmx{heap}m -XX:TieredStopAtLevel={compilers}",
         }
 
     def _write_configuration(self, home: Path) -> None:

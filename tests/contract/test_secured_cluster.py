@@ -64,6 +64,7 @@ def secured(authority: Path) -> Iterator[SearchNode]:
             folder=folder,
             http_port=http,
             transport_port=transport,
+            short_lived=True,
             secure=True,
             tls=True,
             files={

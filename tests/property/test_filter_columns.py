@@ -138,7 +138,7 @@ CONDITIONS = st.recursive(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(memories(), CONDITIONS, st.sets(st.integers(0, 39)))
 def test_columns_choose_what_the_reference_chooses(stored, condition, ended):
     columns = Columns()
@@ -153,7 +153,7 @@ def test_columns_choose_what_the_reference_chooses(stored, condition, ended):
     assert chosen == expected
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(memories(), st.lists(CONDITIONS, min_size=1, max_size=3))
 def test_conditions_on_a_narrowed_selection_choose_the_same(stored, conditions):
     """One user in forty: what follows the narrow condition looks at few slots only."""

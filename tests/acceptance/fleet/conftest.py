@@ -32,7 +32,7 @@ PATIENT = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     try:
         for name in ("initdb", "redis-server", "haproxy", "pgbouncer"):
@@ -46,7 +46,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fleet_settings() -> dict[str, str]:
     """Of every process of a fleet in tests."""
     return {**MODEL, **PATIENT}
@@ -61,7 +61,7 @@ class Tried:
     left: list[psutil.Process]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tried(folder) -> Tried:
     """The fleet is started, what its screen says is pasted into a shell, and its starter is killed."""
     command = [
@@ -102,8 +102,8 @@ def tried(folder) -> Tried:
     return Tried(screen=screen, answers=answers, left=left)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fleet(folder, tried, fleet_settings) -> Iterator[Fleet]:
     """The same folder once more, with PgBouncer in front of PostgreSQL."""
-    with Fleet(folder, search_nodes=1, pooler=True, settings=fleet_settings) as running:
+    with Fleet(folder, search_nodes=1, pooler=True, settings=fleet_settings, short_lived=True) as running:
         yield running

@@ -27,7 +27,7 @@ def wide(folder, fleet_settings):
     """A fleet with three search nodes; what it indexes has one copy."""
     with tempfile.TemporaryDirectory(prefix="mnemata-nodes-") as own:
         Path(own).chmod(0o755)
-        with Fleet(Path(own), api=1, workers=1, settings=fleet_settings) as running:
+        with Fleet(Path(own), api=1, workers=1, settings=fleet_settings, short_lived=True) as running:
             yield running
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -74,8 +75,11 @@ async def send(server, memories, *, batch_size=10, in_flight=4, note=lambda _: N
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    real = asyncio.sleep
-    monkeypatch.setattr(sender_module.asyncio, "sleep", lambda seconds: real(min(seconds, 0.005)))
+    def shorter(seconds):
+        return asyncio.sleep(min(seconds, 0.005))
+
+    # In that module alone: other tests may keep a server in this process.
+    monkeypatch.setattr(sender_module, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": shorter}))
 
 
 def memories(count):

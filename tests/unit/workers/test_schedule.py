@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,7 +31,8 @@ class Waits:
 async def waits(monkeypatch, back_up, newest, *, last, metrics=None):
     slept, started = Waits(last), asyncio.Event()
     started.set()
-    monkeypatch.setattr(schedule.asyncio, "sleep", slept.sleep)
+    # In that module alone: other tests may keep a server in this process.
+    monkeypatch.setattr(schedule, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": slept.sleep}))
 
     async def newest_at():
         return newest
