@@ -55,6 +55,7 @@ class SearchNode(Member):
 
     def prepare(self) -> None:
         self._write_configuration(self._home())
+        self._scratch.mkdir(exist_ok=True)
         self.give_away()
 
     def answers(self) -> bool:
@@ -73,6 +74,11 @@ class SearchNode(Member):
     def _elastic(self) -> bool:
         return self.options.engine == "elasticsearch"
 
+    @property
+    def _scratch(self) -> Path:
+        """For its temporary files, which it leaves behind where it is killed."""
+        return self.options.folder / "scratch"
+
     def _home(self) -> Path:
         return artifacts.home(self.options.engine)
 
@@ -82,6 +88,8 @@ class SearchNode(Member):
         return {
             "HOME": str(self.options.folder),
             f"{prefix}_JAVA_HOME": str(java_home()),
+            f"{prefix}_TMPDIR": str(self._scratch),
+            "CLI_JAVA_OPTS": f"-Djava.io.tmpdir={self._scratch}",
             f"{prefix}_PATH_CONF": str(self.options.folder / "config"),
             f"{prefix}_JAVA_OPTS": f"-Xms{heap}m -Xmx{heap}m -XX:TieredStopAtLevel={compilers}",
         }

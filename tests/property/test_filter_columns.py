@@ -47,7 +47,7 @@ VALUES = st.recursive(
 
 @st.composite
 def memories(draw):
-    count = draw(st.integers(0, 40))
+    count = draw(st.integers(0, 16))
     optional = st.none() | WORDS
     return [
         Memory(
