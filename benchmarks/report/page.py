@@ -37,6 +37,11 @@ BENCHES = {
         command="python -m benchmarks.load --data folder --target fleet --api 1,2,4",
         section=load.section,
     ),
+    "load-fleet-tenants": Bench(
+        title="Load on a fleet: bulk loaders, and a heavy tenant among light ones",
+        command="python -m benchmarks.load --data folder --target fleet",
+        section=load.section,
+    ),
     "scale-local": Bench(
         title="Many memories, local index",
         command="python -m benchmarks.scale --data folder --folder memories",

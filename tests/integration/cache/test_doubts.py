@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mnemata.domain.change import START
+from mnemata.domain.errors import StoreUnavailable
 from mnemata.domain.memory import MemoryDraft
 from mnemata.domain.rules import new_memory
 from mnemata.store.database import Pooler
@@ -103,6 +104,31 @@ async def test_write_of_which_the_cache_cannot_be_told_is_read_at_another_door(
     async with asyncio.timeout(60):
         await cut_off.publisher.changed(world.tenant, [stored.memory.id])
 
+    assert (await get(door)).version == 2
+
+
+async def test_write_waits_while_neither_the_cache_nor_postgresql_can_be_told(
+    world, make_door, cut_off, stored, get, monkeypatch
+):
+    door, tried, back = await make_door(), [], asyncio.Event()
+    await get(door)
+    transaction = cut_off.database.platform
+
+    def platform(**options):
+        if back.is_set():
+            return transaction(**options)
+        tried.append(options)
+        raise StoreUnavailable(what="PostgreSQL", reason="it is away", retry_after_s=1.0)
+
+    monkeypatch.setattr(cut_off.database, "platform", platform)
+    stored.change()
+    telling = asyncio.create_task(cut_off.publisher.changed(world.tenant, [stored.memory.id]))
+    await until(lambda: len(tried) > 3)
+    assert not telling.done()
+
+    back.set()
+    async with asyncio.timeout(60):
+        await telling
     assert (await get(door)).version == 2
 
 
