@@ -23,7 +23,13 @@ from deploy.servers.search_node import SearchNode, SearchNodeOptions
 
 
 def nodes_of_a_cluster(
-    kind: str, folder: Path, *, logs: Path, ports: Sequence[int], heap_mb: int, short_lived: bool = False
+    kind: str,
+    folder: Path,
+    *,
+    logs: Path,
+    ports: Sequence[int],
+    heap_mb: int = 512,
+    short_lived: bool = False,
 ) -> list[SearchNode]:
     """The nodes of one cluster, not begun, each with a folder of its own: a node for every two of the ports."""
     http, transport = ports[::2], ports[1::2]
@@ -46,11 +52,11 @@ def nodes_of_a_cluster(
 
 
 @contextlib.contextmanager
-def running(kind: str, folder: Path, *, count: int, heap_mb: int = 512) -> Generator[list[SearchNode]]:
+def running(kind: str, folder: Path, *, count: int) -> Generator[list[SearchNode]]:
     """A cluster of so many nodes, whole, until the block ends. Raises RuntimeError where a node does not become ready."""
     folder.chmod(0o755)
     with reserved_ports(2 * count) as ports:
-        nodes = nodes_of_a_cluster(kind, folder, logs=folder, ports=ports, heap_mb=heap_mb, short_lived=True)
+        nodes = nodes_of_a_cluster(kind, folder, logs=folder, ports=ports, short_lived=True)
         try:
             for node in nodes:
                 node.launch()

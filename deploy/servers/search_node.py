@@ -17,8 +17,9 @@ from deploy.servers.member import Member
 class SearchNodeOptions:
     """`engine`: 'elasticsearch' or 'opensearch'. `peers`: transport ports of the whole cluster, this node's among them.
 
-    `short_lived`: it does not run for long enough to make up for the work of optimising its code. `settings` go into the configuration file as they are, `files` beside it by their names; `secure` turns Elasticsearch's
-    security module on, and with `tls` it is spoken to by https: the files must hold what that needs.
+    `short_lived`: it does not run for long enough to make up for the work of optimising its code. `settings` go into the
+    configuration file as they are, `files` beside it by their names; `secure` turns Elasticsearch's security module on, and
+    with `tls` it is spoken to by https: the files must hold what that needs.
     """
 
     engine: str

@@ -18,9 +18,9 @@ import pytest
 from deploy.fleet import Fleet
 from deploy.fleet.programs import program
 from deploy.servers import artifacts
+from tests.acceptance.fleet.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
-PATIENCE_S = 240
 MODEL = {"MNEMATA_EMBEDDING__MODEL": "hashing"}
 # A machine that has more to do than these tests is no reason to fail.
 PATIENT = {

@@ -5,32 +5,20 @@ from __future__ import annotations
 import re
 import signal
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from tests.acceptance.fleet.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.slow
-
-PATIENCE_S = 240
 
 
 @pytest.fixture
 def client(fleet):
     with httpx.Client(base_url=fleet.url, timeout=PATIENCE_S) as client:
         yield client
-
-
-def until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it never came true")
 
 
 def test_screen_names_every_member_and_its_commands_work_as_pasted(tried):

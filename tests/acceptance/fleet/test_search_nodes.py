@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,10 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 from deploy.fleet import Fleet
+from tests.acceptance.fleet.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.slow
-
-PATIENCE_S = 240
 
 
 @pytest.fixture(scope="module")
@@ -65,16 +63,6 @@ class Writers:
                 self.answers[answer.status_code, indexed] += 1
                 if answer.status_code == 201:
                     self.acknowledged[word] = answer.json()["id"]
-
-
-def until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it never came true")
 
 
 def master_of(nodes):
