@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from mnemata.domain.change import Position
 from mnemata.domain.errors import MnemataError
@@ -31,21 +33,49 @@ _OPEN = """
     WHERE datname = current_database() AND state = 'idle in transaction'
 """
 _HOW_MANY = sql.SQL("SELECT count(*) FROM memories").format()
+# What was sent before the pipeline stood still, a commit among it, takes the server its time.
+_SERVER_S = 10.0
+
+Ends = Callable[..., Awaitable[bool | None]]
 
 
 @pytest.fixture
-def locked(monkeypatch, url) -> list[set[str]]:
-    """The tables on which locks were held whenever a pipeline stood still just before its end."""
+def look_at_ends(monkeypatch, url) -> Callable[[Callable[[Ends], Ends]], None]:
+    """Has the end of each pipeline on this test's database watched, and of none that another server keeps going here."""
+
+    def watched(watch: Callable[[Ends], Ends]) -> None:
+        ends = Pipeline.__aexit__
+        ours, name = watch(ends), conninfo_to_dict(url)["dbname"]
+
+        async def end(pipeline, *error):
+            return await (ours if pipeline.pgconn.db.decode() == name else ends)(pipeline, *error)
+
+        monkeypatch.setattr(Pipeline, "__aexit__", end)
+
+    return watched
+
+
+@pytest.fixture
+def locked(look_at_ends, url) -> list[set[str]]:
+    """The tables on which locks stayed held whenever a pipeline stood still just before its end."""
     found: list[set[str]] = []
-    ends = Pipeline.__aexit__
 
-    async def stand_still(pipeline, *error):
-        await asyncio.sleep(0.02)
-        with psycopg.connect(url) as connection:
-            found.append({row[0] for row in connection.execute(_LOCKS)})
-        return await ends(pipeline, *error)
+    async def stayed() -> set[str]:
+        until = time.monotonic() + _SERVER_S
+        with psycopg.connect(url, autocommit=True) as connection:
+            while (held := {row[0] for row in connection.execute(_LOCKS)}) and time.monotonic() < until:
+                await asyncio.sleep(0.02)
+        return held
 
-    monkeypatch.setattr(Pipeline, "__aexit__", stand_still)
+    def watch(ends: Ends) -> Ends:
+        async def stand_still(pipeline, *error):
+            await asyncio.sleep(0.02)
+            found.append(await stayed())
+            return await ends(pipeline, *error)
+
+        return stand_still
+
+    look_at_ends(watch)
     return found
 
 
@@ -78,17 +108,19 @@ async def test_what_a_worker_says_of_its_leases_is_open_at_no_moment(database, l
 
 
 async def test_worker_has_no_transaction_open_between_what_it_says_of_its_leases(
-    database, metrics, url, monkeypatch
+    database, metrics, url, look_at_ends
 ):
     left: list[int] = []
-    ends = Pipeline.__aexit__
 
-    async def look(pipeline, *error):
-        await ends(pipeline, *error)
-        with psycopg.connect(url) as connection:
-            left.extend(connection.execute(_OPEN).fetchone())
+    def watch(ends: Ends) -> Ends:
+        async def look(pipeline, *error):
+            await ends(pipeline, *error)
+            with psycopg.connect(url) as connection:
+                left.extend(connection.execute(_OPEN).fetchone())
 
-    monkeypatch.setattr(Pipeline, "__aexit__", look)
+        return look
+
+    look_at_ends(watch)
     work = Work(shared=["index/00", "index/01"], alone=["sweeper"])
     leasing = Leasing(database, owner="otter", work=work, ttl_s=60.0, metrics=metrics)
     await leasing.round()
