@@ -56,6 +56,9 @@ class Metrics:
             "mnemata_query_vector_cache", "Look-ups of query vectors.", ["result"], registry=r
         )
         self.index_changes = Counter("mnemata_index_changes", "Changes applied to the index.", registry=r)
+        self.index_ahead = Counter(
+            "mnemata_index_changes_ahead", "Changes applied ahead of their place in the feed.", registry=r
+        )
         self.index_poison = Counter(
             "mnemata_index_poison_changes", "Changes set aside because they cannot be applied.", registry=r
         )

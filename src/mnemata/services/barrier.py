@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mnemata.domain.change import START, Position
 
@@ -35,12 +35,15 @@ class Pauses:
 class IndexBarrier:
     """Where writers and the indexer meet, on one event loop.
 
-    Writers `wake` the indexer after their commit and `wait` for a position; the indexer `advance`s and releases in
+    Writers `wake` the indexer after their commit and `wait` for the positions of their changes; the indexer `advance`s and releases in
     one go everybody whose position was reached. The feed may be divided into partitions, each with its own position.
+    Single changes may be seen `ahead` of it.
     """
 
     def __init__(self, partitions: int = 1) -> None:
         self._positions = [START] * partitions
+        # By partition, changes behind the position that searches see; in a dict for its order.
+        self._ahead: list[dict[Position, None]] = [{} for _ in range(partitions)]
         self._waiting: list[list[tuple[Position, int, asyncio.Future[None]]]] = [
             [] for _ in range(partitions)
         ]
@@ -83,20 +86,19 @@ class IndexBarrier:
 
     def sees(self, marks: Mapping[int, Position]) -> bool:
         """Whether searches see these positions, by partition."""
-        return all(position <= self._positions[partition] for partition, position in marks.items())
+        return all(self._sees(partition, position) for partition, position in marks.items())
 
-    async def wait(self, position: Position, *, timeout_s: float) -> bool:
-        """True once searches see the position in every partition; False when the time is over first."""
-        return await self.wait_for(dict.fromkeys(range(self.partitions), position), timeout_s=timeout_s)
+    def _sees(self, partition: int, position: Position) -> bool:
+        return position <= self._positions[partition] or position in self._ahead[partition]
 
-    async def wait_for(self, marks: Mapping[int, Position], *, timeout_s: float) -> bool:
+    async def wait(self, marks: Mapping[int, Position], *, timeout_s: float) -> bool:
         """True once searches see these positions, by partition; False when the time is over first."""
         if self.sees(marks):
             return True
         reached = [
             self._enter(partition, position)
             for partition, position in marks.items()
-            if position > self._positions[partition]
+            if not self._sees(partition, position)
         ]
         self.wake()
         try:
@@ -114,13 +116,29 @@ class IndexBarrier:
         """Take up the feed here, also where that is behind what searches saw before: another index is live."""
         for one in self._chosen(partition):
             self._positions[one] = position
+            self._ahead[one].clear()
             self._release(one)
 
     def advance(self, position: Position, *, partition: int | None = None) -> None:
         """Announce that searches see everything up to the position; without a partition, in all of them."""
         for one in self._chosen(partition):
             self._positions[one] = max(self._positions[one], position)
+            self._forget(one)
             self._release(one)
+
+    def ahead(self, positions: Iterable[Position], *, partition: int = 0) -> None:
+        """Announce that searches see each of these changes, and all of its tenant in front of it, though they are not there yet."""
+        ahead = self._ahead[partition]
+        ahead.update((one, None) for one in positions if one > self._positions[partition])
+        for position, _, reached in self._waiting[partition]:
+            if position in ahead and not reached.done():
+                reached.set_result(None)
+
+    def _forget(self, partition: int) -> None:
+        """What is not ahead any more; they came in the order of the feed, but for those of one who began again."""
+        ahead = self._ahead[partition]
+        while ahead and (first := next(iter(ahead))) <= self._positions[partition]:
+            del ahead[first]
 
     def _chosen(self, partition: int | None) -> range:
         return range(self.partitions) if partition is None else range(partition, partition + 1)

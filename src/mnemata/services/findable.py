@@ -45,7 +45,7 @@ class Findable:
         self._barrier.wake()
         if wait_for is WaitFor.NONE:
             return self._barrier.sees(marks)
-        return await self._barrier.wait_for(marks, timeout_s=self._timeout_s)
+        return await self._barrier.wait(marks, timeout_s=self._timeout_s)
 
     def _marks(self, positions: Mapping[MemoryId, Position]) -> dict[int, Position]:
         """The last of the positions in each partition."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +25,14 @@ class Lag:
     oldest: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glimpse:
+    """A change further back, and the how manieth of its tenant it is there, from 1."""
+
+    change: Change
+    number: int
+
+
 class Feed(Repository):
     async def read(self, after: Position, *, limit: int) -> list[Change]:
         """The next changes behind a position, in order.
@@ -38,6 +46,29 @@ class Feed(Repository):
         """As `read`, of some partitions of an index with sixteen, each behind its own position; `limit` in all."""
         parameters = {**_places(after), "limit": limit}
         return [_change(row) for row in await self._session.rows(_SQL["read_partitions"], parameters)]
+
+    async def glimpse(
+        self,
+        after: Position,
+        *,
+        partitions: Collection[int],
+        left_out: Sequence[TenantId],
+        most: int,
+        window: int,
+    ) -> list[Glimpse]:
+        """Some of the next `window` changes that are of partitions of an index with sixteen, in the order of the feed.
+
+        Of each tenant the first `most` and one more, of the tenants `left_out` none of these; and of every tenant its last.
+        """
+        parameters = {
+            **_place(after),
+            "partitions": list(partitions),
+            "left_out": list(left_out),
+            "most": most,
+            "window": window,
+        }
+        rows = await self._session.rows(_SQL["glimpse"], parameters)
+        return [Glimpse(change=_change(row), number=row[7]) for row in rows]
 
     async def head(self) -> Position:
         """The position of the last change that can be read now, or START: whatever comes will be behind it."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from mnemata.domain.change import Position
 from mnemata.store.repository import Repository
@@ -12,6 +13,8 @@ from mnemata.store.statements import statements
 _SQL = statements("leases")
 
 REACHED_CHANNEL = "mnemata_reached"
+# Told by another name: whoever knows only of positions takes it for another index's.
+_AHEAD = "+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +67,18 @@ class Leases(Repository):
         """Forget the leases whose names begin so and which ran out an hour ago."""
         await self._session.rows(_SQL["forget"], {"prefix": prefix})
 
-    async def reach(self, index: str, *, epoch: str, told: Sequence[Reached]) -> set[int]:
+    async def reach(
+        self,
+        index: str,
+        *,
+        epoch: str,
+        told: Sequence[Reached],
+        ahead: Mapping[int, Sequence[Position]] = MappingProxyType({}),
+    ) -> set[int]:
         """Say what searches see, to whoever listens too; the partitions of which it was not said under a later lease.
 
-        Not durable: after a crash of the server it is said again.
+        `ahead`: what they see behind the positions; only who listens hears of it. Not durable: after a crash of the server
+        it is said again.
         """
         if not told:
             return set()
@@ -80,9 +91,11 @@ class Leases(Repository):
             "xids": [str(one.position.xid) for one in told],
             "seqs": [one.position.sequence for one in told],
             "caught_up": [one.caught_up for one in told],
+            "ahead": "".join(f" {one}:{position}" for one, places in ahead.items() for position in places),
+            "ahead_of": index + _AHEAD,
             "channel": REACHED_CHANNEL,
         }
-        ((noted, _),) = await self._session.rows(_SQL["reach"], parameters)
+        ((noted, *_),) = await self._session.rows(_SQL["reach"], parameters)
         return set(noted)
 
     async def reached(self, index: str) -> list[Reached]:
@@ -100,14 +113,22 @@ class Leases(Repository):
         ]
 
 
-def read(payload: str, index: str) -> dict[int, Position]:
-    """The positions by partition that `reach` told of this index; none where it is another's, or rows are to be read."""
-    name, *rest = payload.split(" ")
-    if name != index:
-        return {}
-    found: dict[int, Position] = {}
-    for part in rest:
-        partition, _, position = part.partition(":")
-        xid, _, sequence = position.partition("-")
-        found[int(partition)] = Position(xid=int(xid), sequence=int(sequence))
-    return found
+def read(payload: str, index: str) -> list[tuple[int, Position]]:
+    """The positions with their partitions that `reach` told of this index; none where it is another's, or rows are to be read."""
+    return _read(payload, index)
+
+
+def read_ahead(payload: str, index: str) -> list[tuple[int, Position]]:
+    """As `read`: what searches see ahead of those positions."""
+    return _read(payload, index + _AHEAD)
+
+
+def _read(payload: str, name: str) -> list[tuple[int, Position]]:
+    told, *parts = payload.split(" ")
+    return [_place(part) for part in parts] if told == name else []
+
+
+def _place(part: str) -> tuple[int, Position]:
+    partition, _, position = part.partition(":")
+    xid, _, sequence = position.partition("-")
+    return int(partition), Position(xid=int(xid), sequence=int(sequence))

@@ -7,9 +7,9 @@ is set aside and never stops the rest.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from mnemata.cache.publisher import Publisher
 from mnemata.domain.change import Change, Position
@@ -18,7 +18,7 @@ from mnemata.domain.errors import IndexMoved, MnemataError
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.memory import Memory, Operation
 from mnemata.domain.query import Neighbours
-from mnemata.index.protocol import Action, Remove, SearchIndex, partition_of
+from mnemata.index.protocol import Action, Remove, SearchIndex
 from mnemata.observability.logging import get_logger
 from mnemata.observability.metrics import Metrics
 from mnemata.services.barrier import IndexBarrier, Pauses
@@ -26,16 +26,22 @@ from mnemata.services.just_written import JustWritten
 from mnemata.services.projection import project
 from mnemata.store.database import Database
 from mnemata.workers.lasting import lasting
+from mnemata.workers.turns import Turns
 from mnemata.workers.vectors import VectorSource
 
 log = get_logger("workers")
 
 Item = TypeVar("Item")
 
+Marks: TypeAlias = Callable[[Sequence[Change]], Mapping[int | None, Position]]
+"""Where some changes bring each partition, or all of them (None)."""
+
 _BACKOFF_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 _LONG_EMBEDDING_S = 0.4
 _SHORT_EMBEDDING_S = 0.15
 _SMALLEST_BATCH = 32
+# The store tells changes apart by this many, whatever the index does.
+_EVERY = range(16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,7 @@ class Indexer:
         self._failures = 0
         self._batch = options.batch_size
         self._embedding_s = vectors.embedding_s
+        self._turns = Turns(database)
         self.caught_up = caught_up
         """Set once the index has reached the head of the feed; before that, answers come from the store."""
         self.turn = asyncio.Lock()
@@ -85,6 +92,7 @@ class Indexer:
         if self._publisher is not None:
             self._publisher.resume(position)
         self._barrier.start_from(position)
+        self._turns.begin_again()
         pauses = Pauses(self._barrier, self._options.poll_interval_s)
         while True:
             try:
@@ -95,6 +103,7 @@ class Indexer:
                 self.caught_up.clear()
                 raise
             except MnemataError as error:
+                self._turns.begin_again()
                 await self._back_off(error)
                 continue
             if busy:
@@ -104,38 +113,39 @@ class Indexer:
 
     async def step(self) -> bool:
         """Apply the next batch of the feed to the live index; False where there was nothing to apply."""
-        size = self._batch
+        size = self._turns.of_the_line(self._batch)
         async with self.turn:
             changes = await self._read(self._barrier.position, limit=size)
             if changes:
-                await self.apply(self._index, changes)
-                await self._publish(changes)
-                self._barrier.advance(changes[-1].position)
+                reached = changes[-1].position
+                ahead = await self._turns.ahead(reached, _EVERY) if len(changes) == size else []
+                await self.apply(self._index, [*changes, *ahead], marks=_up_to(reached))
+                await self._publish([*changes, *ahead], reached)
+                self._barrier.advance(reached)
+                self._barrier.ahead([change.position for change in ahead])
+                self._metrics.index_ahead.inc(len(ahead))
         await self.settle(len(changes), size)
         if len(changes) < size:
             self.caught_up.set()
         return bool(changes)
 
-    async def apply(
-        self, index: SearchIndex, changes: Sequence[Change], *, partitioned: bool = False
-    ) -> None:
+    async def apply(self, index: SearchIndex, changes: Sequence[Change], *, marks: Marks) -> None:
         """Apply a batch; where that fails for good, its halves, and so on: a change that fails alone is set aside.
 
-        What may pass by itself sets nothing aside: it is raised. `partitioned`: the changes are of some partitions, whose
-        positions move; else of the whole feed.
+        What may pass by itself sets nothing aside: it is raised.
         """
         try:
-            await self._apply_together(index, changes, partitioned=partitioned)
+            await self._apply_together(index, changes, marks)
         except Exception as error:  # noqa: BLE001 (a worker loop: whatever one memory does, the others go on)
             code = lasting(error)
         else:
             return
         if len(changes) > 1:
             for half in _halves(changes):
-                await self.apply(index, half, partitioned=partitioned)
+                await self.apply(index, half, marks=marks)
             return
         await self._set_aside(changes[0], code)
-        await _write(index, [], _marks(index, changes, partitioned=partitioned))
+        await _write(index, [], marks(changes))
 
     @property
     def batch(self) -> int:
@@ -209,10 +219,10 @@ class Indexer:
         if self._publisher is not None:
             await self._publisher.switched({})
 
-    async def _publish(self, changes: Sequence[Change]) -> None:
+    async def _publish(self, changes: Sequence[Change], position: Position) -> None:
         """Before writers are released: no answer of before their writes may be read after them."""
         if self._publisher is not None:
-            await self._publisher.publish(changes, position=changes[-1].position)
+            await self._publisher.publish(changes, position=position)
 
     async def _read(self, after: Position, *, limit: int) -> Sequence[Change]:
         async with self._database.platform(single=True) as transaction:
@@ -231,15 +241,13 @@ class Indexer:
         elif embedding_s < _SHORT_EMBEDDING_S:
             self._batch = min(self._batch * 2, self._options.batch_size)
 
-    async def _apply_together(
-        self, index: SearchIndex, changes: Sequence[Change], *, partitioned: bool
-    ) -> None:
+    async def _apply_together(self, index: SearchIndex, changes: Sequence[Change], marks: Marks) -> None:
         changed = list(dict.fromkeys(change.memory_id for change in changes))
         async with self._database.platform() as transaction:
             ticket = await transaction.feed.ticket()
             documents = await transaction.documents_around(changed, known=self._written.memory)
         actions = _removals(changes, documents) + await self._actions(documents, embed=set(changed))
-        await _write(index, actions, _marks(index, changes, partitioned=partitioned), ticket=ticket)
+        await _write(index, actions, marks(changes), ticket=ticket)
         self._metrics.index_changes.inc(len(changes))
 
     async def _actions(
@@ -275,11 +283,14 @@ def _halves(whole: Sequence[Item]) -> tuple[Sequence[Item], Sequence[Item]]:
     return whole[:middle], whole[middle:]
 
 
-def _marks(index: SearchIndex, changes: Sequence[Change], *, partitioned: bool) -> dict[int | None, Position]:
-    """Where the changes bring each partition, or all of them."""
-    if not partitioned:
-        return {None: changes[-1].position}
-    return {partition_of(change.memory_id, index.partitions): change.position for change in changes}
+def whole(changes: Sequence[Change]) -> Mapping[int | None, Position]:
+    """Where the changes bring an index that follows the whole feed."""
+    return {None: changes[-1].position}
+
+
+def _up_to(position: Position) -> Marks:
+    """As `whole`, of changes some of which are ahead of their place, behind the position."""
+    return lambda changes: {None: min(changes[-1].position, position)}
 
 
 async def _write(

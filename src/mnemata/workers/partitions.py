@@ -7,18 +7,22 @@ takes no document of an earlier ticket, and that positions in it only move forwa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from mnemata.cache.publisher import Publisher
 from mnemata.domain.change import Change, Position
 from mnemata.domain.errors import IndexMoved, MnemataError
 from mnemata.index.protocol import SearchIndex, partition_of
 from mnemata.observability.logging import get_logger
+from mnemata.observability.metrics import Metrics
 from mnemata.services.barrier import IndexBarrier, Pauses
 from mnemata.store.database import Database
 from mnemata.store.leases import Reached
-from mnemata.workers.indexer import Indexer
+from mnemata.workers.indexer import Indexer, Marks
 from mnemata.workers.leasing import Leasing
+from mnemata.workers.turns import Turns
 
 log = get_logger("workers")
 
@@ -51,6 +55,7 @@ class PartitionFollower:
         resume: Resume,
         publisher: Publisher | None,
         poll_interval_s: float,
+        metrics: Metrics,
     ) -> None:
         self._database = database
         self._index = index
@@ -64,11 +69,13 @@ class PartitionFollower:
         self._resume = resume
         self._publisher = publisher
         self._poll_interval_s = poll_interval_s
+        self._metrics = metrics
         self._epoch = ""
         # Of what is followed: the lease's token, where it is, and whether it has been at the head.
         self._tokens: dict[int, int] = {}
         self._positions: dict[int, Position] = {}
         self._caught_up: set[int] = set()
+        self._turns = Turns(database)
 
     async def run(self) -> None:
         """Follow what is leased until cancelled."""
@@ -101,11 +108,15 @@ class PartitionFollower:
             await self._take_over(self._leased())
             if not self._positions:
                 return False
-            limit = self._indexer.batch
-            changes = await self._read(limit)
+            limit = self._turns.of_the_line(self._indexer.batch)
+            changes, ahead = await self._read(limit), []
+            at_head = len(changes) < limit
             if changes:
-                await self._indexer.apply(self._index, changes, partitioned=True)
-            await self._announce(changes, at_head=len(changes) < limit)
+                reached = changes[-1].position
+                ahead = [] if at_head else await self._turns.ahead(reached, self._positions)
+                await self._indexer.apply(self._index, [*changes, *ahead], marks=self._up_to(reached))
+            await self._announce(changes, ahead, at_head=at_head)
+            self._metrics.index_ahead.inc(len(ahead))
         await self._indexer.settle(len(changes), limit)
         return bool(changes)
 
@@ -123,6 +134,7 @@ class PartitionFollower:
         before = await self._said()
         for partition in gained:
             self._tokens[partition], self._positions[partition] = leased[partition], positions[partition]
+            self._turns.begin_again()
             if self._publisher is not None:
                 self._publisher.resume(positions[partition], partition=partition)
         # An index that has all that was said of it has not been behind since: nobody needs to be told.
@@ -141,22 +153,49 @@ class PartitionFollower:
         async with self._database.platform(single=True) as transaction:
             return await transaction.feed.read_partitions(self._positions, limit=limit)
 
-    async def _announce(self, changes: Sequence[Change], *, at_head: bool) -> None:
-        """Note where each partition is, for the cache before anybody else: then release those who wait."""
+    def _up_to(self, position: Position) -> Marks:
+        """Where changes bring their partitions, some of which are ahead of their place, behind the position.
+
+        Those alone bring none anywhere: one is said to be where it is.
+        """
+        still: dict[int | None, Position] = dict(itertools.islice(self._positions.items(), 1))
+
+        def marks(changes: Sequence[Change]) -> Mapping[int | None, Position]:
+            parts = self._by_partition(change for change in changes if change.position <= position)
+            reached: dict[int | None, Position] = {one: own[-1].position for one, own in parts.items()}
+            return reached or still
+
+        return marks
+
+    def _by_partition(self, changes: Iterable[Change]) -> dict[int, list[Change]]:
         parts: dict[int, list[Change]] = {}
         for change in changes:
             parts.setdefault(partition_of(change.memory_id, self._index.partitions), []).append(change)
-        for partition, own in parts.items():
-            self._positions[partition] = own[-1].position
-            if self._publisher is not None:
-                await self._publisher.publish(own, position=own[-1].position, partition=partition)
+        return parts
+
+    async def _announce(self, changes: Sequence[Change], ahead: Sequence[Change], *, at_head: bool) -> None:
+        """Note where each partition is, for the cache before anybody else: then release those who wait."""
+        # First what moves no watermark: a cache that went back to before it must lack one of those that follow.
+        early, parts = self._by_partition(ahead), self._by_partition(changes)
+        await self._publish(early)
+        self._positions |= {partition: own[-1].position for partition, own in parts.items()}
+        await self._publish(parts)
         news = set(parts)
         if at_head:
             news |= self._positions.keys() - self._caught_up
             self._caught_up |= self._positions.keys()
-        await self._tell(sorted(news))
+        await self._tell(
+            sorted(news), {one: [change.position for change in own] for one, own in early.items()}
+        )
 
-    async def _tell(self, partitions: Sequence[int]) -> None:
+    async def _publish(self, parts: Mapping[int, Sequence[Change]]) -> None:
+        if self._publisher is not None:
+            for partition, own in parts.items():
+                await self._publisher.publish(own, position=self._positions[partition], partition=partition)
+
+    async def _tell(
+        self, partitions: Sequence[int], ahead: Mapping[int, Sequence[Position]] = MappingProxyType({})
+    ) -> None:
         told = [
             Reached(
                 partition=one,
@@ -170,7 +209,7 @@ class PartitionFollower:
             return
         # Whoever took the partition over waits for nobody: a process that is paused here has nothing open.
         async with self._database.platform(single=True) as transaction:
-            noted = await transaction.leases.reach(self._name, epoch=self._epoch, told=told)
+            noted = await transaction.leases.reach(self._name, epoch=self._epoch, told=told, ahead=ahead)
         for one in told:
             if one.partition not in noted:
                 # Another process has it, and says what is true now.
@@ -179,6 +218,9 @@ class PartitionFollower:
                 self._barrier.advance(one.position, partition=one.partition)
             else:
                 self._barrier.start_from(one.position, partition=one.partition)
+        if all(one.caught_up for one in told):
+            for partition, positions in ahead.items():
+                self._barrier.ahead(positions, partition=partition)
 
     def _begin_again(self, error: MnemataError) -> None:
         """After a failure nobody knows what the index holds: it is asked before anything else is done."""
@@ -189,6 +231,7 @@ class PartitionFollower:
 
     def _drop(self, partition: int) -> None:
         del self._tokens[partition], self._positions[partition]
+        self._turns.begin_again()
         self._caught_up.discard(partition)
         if self._publisher is not None:
             self._publisher.leave(partition)

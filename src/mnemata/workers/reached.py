@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import groupby
+from operator import itemgetter
 
 from mnemata.domain.errors import MnemataError
 from mnemata.observability.logging import get_logger
 from mnemata.services.barrier import IndexBarrier
 from mnemata.store.database import Database
-from mnemata.store.leases import REACHED_CHANNEL, Reached, read
+from mnemata.store.leases import REACHED_CHANNEL, Reached, read, read_ahead
 
 log = get_logger("workers")
 
@@ -46,10 +48,12 @@ class ReachedListener:
 
     async def _listen(self) -> None:
         async for heard in self._database.listen(REACHED_CHANNEL):
-            positions = read(heard.payload, self._name)
-            for partition, position in positions.items():
+            positions, ahead = read(heard.payload, self._name), read_ahead(heard.payload, self._name)
+            for partition, position in positions:
                 self._barrier.advance(position, partition=partition)
-            if not positions:
+            for partition, places in groupby(ahead, key=itemgetter(0)):
+                self._barrier.ahead([position for _, position in places], partition=partition)
+            if not positions and not ahead:
                 self._look.set()
 
     async def _poll(self) -> None:

@@ -24,7 +24,7 @@ from mnemata.services.barrier import IndexBarrier
 from mnemata.services.operations import Progress, no_progress
 from mnemata.store.database import Database
 from mnemata.workers.alike import Sample, overlap
-from mnemata.workers.indexer import Indexer
+from mnemata.workers.indexer import Indexer, whole
 from mnemata.workers.pace import Pace
 from mnemata.workers.verify_index import IndexVerifier, Reach
 
@@ -341,7 +341,7 @@ class Rebuilder:
         async with self._database.platform() as transaction:
             changes = await transaction.feed.read(after, limit=_PAGE)
         if changes:
-            await self._indexer.apply(staged, changes)
+            await self._indexer.apply(staged, changes, marks=whole)
         return len(changes)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import httpx
 import psycopg
 import pytest
 
+from mnemata.domain.ids import TenantId
 from mnemata.domain.memory import MemoryDraft
+from mnemata.domain.query import Mode, Query, Words
+from mnemata.domain.scope import Role, Scope
 from mnemata.index.cluster import engine
 from mnemata.index.cluster.document import document_of
 from mnemata.services.outcome import WaitFor
@@ -65,6 +69,41 @@ def _refreshes(platform):
     search = platform.settings.search
     told = httpx.get(f"{search.url}/{search.index}-*/_stats/refresh", timeout=60).raise_for_status().json()
     return told["_all"]["total"]["refresh"]["external_total"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_tenant_with_little_is_found_while_much_of_another_waits_in_the_feed(
+    open_process, find, scope, until, database_url, workers
+):
+    small = {"batch_size": 20}
+    doors = await open_process(works=False)
+    working = [await open_process(works=True, index=small) for _ in range(workers)]
+    await asyncio.wait_for(doors.index_ready.wait(), 60)
+    await until(lambda: all(worker.leasing.held for worker in working))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO tenants (id) VALUES ('light')")
+    light = Scope(tenant=TenantId("light"), role=Role.OPERATOR)
+    async with contextlib.AsyncExitStack() as held:
+        for worker in working:
+            await held.enter_async_context(worker.indexer.turn)
+        drafts = [MemoryDraft(content=f"a lynx, number {n}") for n in range(600)]
+        await doors.services.remember.many(scope, drafts, wait_for=WaitFor.NONE)
+        few = [MemoryDraft(content=f"a heron, number {n}") for n in range(5)]
+        writing = asyncio.create_task(doors.services.remember.many(light, few))
+        await until(lambda: doors.barrier.waited_for)
+        async with doors.store.database.platform() as transaction:
+            last = await transaction.feed.head()
+    assert all(result.indexed for result in await writing)
+    assert doors.barrier.position < last
+    name = "mnemata_index_changes_ahead_total"
+    assert sum(worker.metrics.registry.get_sample_value(name) for worker in working) >= len(few)
+    query = Query(text="heron", words=Words(text="heron"), mode=Mode.LEXICAL)
+    assert len((await doors.services.recall.search(light, query)).hits) == 5
+
+    async def all_are_found():
+        return len((await find(doors, "lynx", limit=1000))[0]) == 600
+
+    await until(all_are_found)
 
 
 async def test_two_workers_share_evenly_and_one_that_ends_hands_over_at_once(

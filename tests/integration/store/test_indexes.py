@@ -271,6 +271,12 @@ OF_THE_PLATFORM = {
         {"changes_pkey"},
         lambda tx, now: tx.feed.read(Position(xid=1, sequence=50_000), limit=1_000),
     ),
+    "feed_ahead": (
+        {"changes_pkey"},
+        lambda tx, now: tx.feed.glimpse(
+            Position(xid=1, sequence=50_000), partitions=range(16), left_out=[], most=32, window=10_000
+        ),
+    ),
     "head": ({"changes_pkey"}, lambda tx, now: tx.feed.head()),
     "lag": ({"changes_pkey"}, lambda tx, now: tx.feed.lag(Position(xid=2**40, sequence=0))),
     "documents": (

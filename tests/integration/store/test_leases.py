@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from mnemata.domain.change import START, Position
-from mnemata.store.leases import REACHED_CHANNEL, Reached, read
+from mnemata.store.leases import REACHED_CHANNEL, Reached, read, read_ahead
 
 pytestmark = pytest.mark.every_postgres
 
@@ -112,11 +112,30 @@ async def test_those_who_listen_are_told_what_was_noted(database):
     told = [await asyncio.wait_for(anext(heard), 60) for _ in range(3)]
     await heard.aclose()
     assert [read(one.payload, "main") for one in told] == [
-        {1: Position(xid=7, sequence=10)},
-        {},
-        {2: Position(xid=7, sequence=12)},
+        [(1, Position(xid=7, sequence=10))],
+        [],
+        [(2, Position(xid=7, sequence=12))],
     ]
-    assert read(told[0].payload, "other") == {}
+    assert read(told[0].payload, "other") == []
+    assert read_ahead(told[0].payload, "main") == []
+
+
+async def test_what_is_seen_ahead_is_told_behind_the_positions_to_those_who_know_of_it(database):
+    heard = database.listen(REACHED_CHANNEL)
+    await asyncio.wait_for(anext(heard), 60)
+    ahead = {2: [Position(xid=9, sequence=n) for n in (70, 75)], 3: [Position(xid=9, sequence=71)]}
+    for caught_up in (False, True):
+        told = [Reached(partition=2, position=Position(xid=7, sequence=1), caught_up=caught_up)]
+        async with database.platform() as transaction:
+            await transaction.leases.reach("main", epoch="e", told=told, ahead=ahead)
+    # Where searches went back nobody is to take anything for seen.
+    back, positions, further = [(await asyncio.wait_for(anext(heard), 60)).payload for _ in range(3)]
+    await heard.aclose()
+    assert (read(back, "main"), read_ahead(back, "main")) == ([], [])
+    assert read(positions, "main") == [(2, Position(xid=7, sequence=1))]
+    assert read(further, "main") == []
+    assert read_ahead(further, "main") == [(one, place) for one, places in ahead.items() for place in places]
+    assert read_ahead(further, "other") == []
 
 
 async def test_where_searches_went_back_the_rows_are_to_be_read(database):
@@ -127,7 +146,7 @@ async def test_where_searches_went_back_the_rows_are_to_be_read(database):
     ]
     async with database.platform() as transaction:
         assert await transaction.leases.reach("main", epoch="e", told=places) == {1, 2}
-    assert read((await asyncio.wait_for(anext(heard), 60)).payload, "main") == {}
+    assert read((await asyncio.wait_for(anext(heard), 60)).payload, "main") == []
     await heard.aclose()
 
 

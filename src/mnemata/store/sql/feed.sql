@@ -24,6 +24,31 @@ CROSS JOIN LATERAL (
 ORDER BY c.xid, c.seq
 LIMIT %(limit)s
 
+-- name: glimpse
+-- Looks at the next changes of some of sixteen partitions, whatever waits in front of them: of each tenant the first few,
+-- the first one more, and the last; of those left out only the last. Each with its number among its tenant's.
+WITH near AS MATERIALIZED (
+    SELECT c.*
+    FROM changes AS c
+    WHERE (c.xid, c.seq) > (%(xid)s::text::xid8, %(seq)s::bigint)
+      AND c.xid < pg_snapshot_xmin(pg_current_snapshot())
+    ORDER BY c.xid, c.seq
+    LIMIT %(window)s
+), own AS (
+    SELECT
+        n.*,
+        row_number() OVER (PARTITION BY n.tenant ORDER BY n.xid, n.seq) AS number,
+        count(*) OVER (PARTITION BY n.tenant) AS of_tenant
+    FROM near AS n
+    WHERE get_byte(uuid_send(n.memory_id), 15) & 15 = ANY(%(partitions)s::bigint[])
+)
+SELECT
+    o.xid::text::bigint, o.seq, o.tenant, o.memory_id, o.version, o.operation, o.recorded_at, o.number
+FROM own AS o
+WHERE o.number = o.of_tenant
+   OR (o.number <= %(most)s + 1 AND NOT o.tenant = ANY(%(left_out)s::text[]))
+ORDER BY o.xid, o.seq
+
 -- name: lag_partitions
 -- As `lag`, of all sixteen partitions, each behind a position of its own.
 SELECT count(*), min(b.recorded_at)

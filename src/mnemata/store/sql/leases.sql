@@ -67,7 +67,12 @@ WITH told AS (
     FROM noted
     JOIN told ON told.partition = noted.partition
 )
-SELECT coalesce(news.partitions, '{}'), pg_notify(%(channel)s, %(index)s::text || coalesce(news.positions, ''))
+SELECT
+    coalesce(news.partitions, '{}'),
+    pg_notify(%(channel)s, %(index)s::text || coalesce(news.positions, '')),
+    CASE WHEN %(ahead)s <> '' AND news.positions IS NOT NULL
+        THEN pg_notify(%(channel)s, %(ahead_of)s::text || %(ahead)s::text)
+    END
 FROM news
 
 -- name: reached
