@@ -19,7 +19,8 @@ class SearchNodeOptions:
 
     `short_lived`: it does not run for long enough to make up for the work of optimising its code. `settings` go into the
     configuration file as they are, `files` beside it by their names; `secure` turns Elasticsearch's security module on, and
-    with `tls` it is spoken to by https: the files must hold what that needs.
+    with `tls` it is spoken to by https: the files must hold what that needs. `home`: another installation than the one
+    that is downloaded.
     """
 
     engine: str
@@ -33,6 +34,7 @@ class SearchNodeOptions:
     tls: bool = False
     files: dict[str, str] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    home: Path | None = None
 
 
 class SearchNode(Member):
@@ -81,7 +83,7 @@ class SearchNode(Member):
         return self.options.folder / "scratch"
 
     def _home(self) -> Path:
-        return artifacts.home(self.options.engine)
+        return self.options.home or artifacts.home(self.options.engine)
 
     def environment(self) -> dict[str, str]:
         prefix = "ES" if self._elastic else "OPENSEARCH"

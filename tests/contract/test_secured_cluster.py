@@ -1,23 +1,23 @@
-"""A cluster that asks who one is, over TLS: with the least role, and with credentials that are refused.
-
-No key is made here: the node that is installed for tests lacks the analysis module, without which Elasticsearch cannot make
-the index that it keeps keys in.
-"""
+"""A cluster that asks who one is, over TLS: with the least role, by password and by key, and with credentials that are refused."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import shutil
+import ssl
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from deploy.servers import artifacts
 from deploy.servers.ports import free_ports
-from deploy.servers.search_node import SearchNode, SearchNodeOptions
+from deploy.servers.search_node import SearchNode, SearchNodeOptions, java_home
 from tests.contract.test_search_index import SPACE, Maker, at
 
 from mnemata.domain.clock import SystemClock
@@ -35,6 +35,9 @@ from mnemata.index.protocol import GenerationState, IndexQuery, Remove
 MAKER = Maker()
 PASSWORD = "mnemata password"
 ROLE = json.loads(Path("deploy/search/role.json").read_text("utf-8"))
+ADMINISTRATOR = ("administrator", "administrator password")
+NUMBERS = itertools.count()
+KEYS_ANALYSIS = Path(__file__).with_name("KeysAnalysis.java")
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +55,46 @@ def authority() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def secured(authority: Path) -> Iterator[SearchNode]:
-    """A node of Elasticsearch with its security module, https, and one user, who has the role of the file."""
+def keeps_keys() -> Iterator[Path]:
+    """An installation that can make the index for API keys: see `KeysAnalysis.java`."""
+    folder = Path(tempfile.mkdtemp(prefix="mnemata-keys-"))
+    folder.chmod(0o755)
+    home = folder / "elasticsearch"
+    shutil.copytree(artifacts.elasticsearch(), home, ignore=shutil.ignore_patterns("logs"))
+    (home / "logs").mkdir()
+    add_keys_module(home)
+    yield home
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def add_keys_module(home: Path) -> None:
+    java, module = java_home() / "bin", home / "modules" / "keys-analysis"
+    classes = module / "classes"
+    classes.mkdir(parents=True)
+    made = ["-d", classes, KEYS_ANALYSIS]
+    subprocess.run([java / "javac", "--release", "17", "-cp", home / "lib" / "*", *made], check=True)
+    packed = ["--create", "--file", module / "keys-analysis.jar", "-C", classes, "."]
+    subprocess.run([java / "jar", *packed], check=True)
+    shutil.rmtree(classes)
+    descriptor = {
+        "name": "keys-analysis",
+        "description": "what the index of API keys is analysed with",
+        "version": artifacts.ELASTICSEARCH,
+        "elasticsearch.version": artifacts.ELASTICSEARCH,
+        "java.version": "17",
+        "classname": "mnemata.KeysAnalysis",
+    }
+    lines = (f"{key}={value}\n" for key, value in descriptor.items())
+    (module / "plugin-descriptor.properties").write_text("".join(lines))
+
+
+@pytest.fixture(scope="module")
+def secured(authority: Path, keeps_keys: Path) -> Iterator[SearchNode]:
+    """A node of Elasticsearch with its security module, https, an administrator, and a user who has the role of the file."""
     folder = Path(tempfile.mkdtemp(prefix="mnemata-secured-"))
     folder.chmod(0o755)
     http, transport = free_ports(2)
-    ssl = "xpack.security.http.ssl"
+    tls = "xpack.security.http.ssl"
     node = SearchNode(
         SearchNodeOptions(
             engine="elasticsearch",
@@ -70,14 +107,15 @@ def secured(authority: Path) -> Iterator[SearchNode]:
             files={
                 "ca.pem": (authority / "ca.pem").read_text(),
                 "key.pem": (authority / "key.pem").read_text(),
-                "users": f"mnemata:{pbkdf2(PASSWORD)}\n",
-                "users_roles": "mnemata:mnemata\n",
+                "users": f"mnemata:{pbkdf2(PASSWORD)}\n{ADMINISTRATOR[0]}:{pbkdf2(ADMINISTRATOR[1])}\n",
+                "users_roles": f"mnemata:mnemata\nsuperuser:{ADMINISTRATOR[0]}\n",
                 "roles.yml": f"mnemata: {json.dumps(ROLE)}\n",
             },
+            home=keeps_keys,
             settings={
-                f"{ssl}.enabled": "true",
-                f"{ssl}.certificate": "ca.pem",
-                f"{ssl}.key": "key.pem",
+                f"{tls}.enabled": "true",
+                f"{tls}.certificate": "ca.pem",
+                f"{tls}.key": "key.pem",
                 "xpack.license.self_generated.type": "basic",
             },
         )
@@ -101,6 +139,20 @@ def pbkdf2(password: str) -> str:
     return "{PBKDF2}10000$" + "$".join(base64.b64encode(part).decode() for part in (salt, made))
 
 
+@pytest.fixture
+def administer(secured: SearchNode, authority: Path) -> Iterator[httpx.Client]:
+    context = ssl.create_default_context(cafile=authority / "ca.pem")
+    with httpx.Client(base_url=secured.url, auth=ADMINISTRATOR, verify=context, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def api_key(administer: httpx.Client) -> dict[str, str]:
+    """A key as the page on clusters says to make one."""
+    asked = {"name": "mnemata", "role_descriptors": {"mnemata": ROLE}}
+    return administer.post("/_security/api_key", json=asked).raise_for_status().json()
+
+
 def access(node: SearchNode, ca_file: Path | None, **credential: str) -> Access:
     return Access(urls=(node.url,), ca_file=ca_file, search_timeout_s=60, write_timeout_s=120, **credential)
 
@@ -112,9 +164,12 @@ def index_on(chosen: Access, **options_too: float) -> ClusterIndex:
     )
 
 
-@pytest.fixture
-async def index(secured, authority) -> AsyncIterator[ClusterIndex]:
-    engine = index_on(access(secured, authority / "ca.pem", user="mnemata", password=PASSWORD))
+@pytest.fixture(params=["password", "key"])
+async def index(request, secured, authority) -> AsyncIterator[ClusterIndex]:
+    credential = {"user": "mnemata", "password": PASSWORD}
+    if request.param == "key":
+        credential = {"api_key": request.getfixturevalue("api_key")["encoded"]}
+    engine = index_on(access(secured, authority / "ca.pem", **credential))
     await engine.open()
     yield engine
     for generation in await engine.generations():
@@ -124,8 +179,8 @@ async def index(secured, authority) -> AsyncIterator[ClusterIndex]:
 
 
 @pytest.fixture
-def tenant(request) -> TenantId:
-    return TenantId(request.node.name)
+def tenant() -> TenantId:
+    return TenantId(f"tenant-{next(NUMBERS)}")
 
 
 async def test_the_least_role_is_enough_to_write_and_to_find(index, tenant):
@@ -191,8 +246,10 @@ async def test_the_least_role_is_enough_to_sweep_and_to_lift_a_block(index, secu
     await other.close()
 
 
-async def test_the_least_role_reaches_nothing_else(secured, authority):
-    chosen = access(secured, authority / "ca.pem", user="mnemata", password=PASSWORD)
+@pytest.mark.parametrize("kind", ["password", "key"])
+async def test_the_least_role_reaches_nothing_else(secured, authority, api_key, kind):
+    by_key, by_password = {"api_key": api_key["encoded"]}, {"user": "mnemata", "password": PASSWORD}
+    chosen = access(secured, authority / "ca.pem", **(by_key if kind == "key" else by_password))
     connection = connected(ClusterKind.ELASTICSEARCH, chosen)
     for method, target in (("PUT", "/others"), ("DELETE", "/others"), ("GET", "/_security/role")):
         with pytest.raises(IndexUnavailable, match="allow"):
@@ -207,6 +264,19 @@ async def test_a_wrong_credential_is_told_as_such(secured, authority, credential
     index = index_on(access(secured, authority / "ca.pem", **credential))
     with pytest.raises(IndexUnavailable, match="credential"):
         await index.open()
+    await index.close()
+
+
+async def test_a_key_that_was_withdrawn_is_told_as_such_from_the_next_call_on(
+    secured, authority, administer, api_key, tenant
+):
+    index = index_on(access(secured, authority / "ca.pem", api_key=api_key["encoded"]))
+    await index.open()
+    await index.apply([MAKER.upsert("the lighthouse keeper", tenant=tenant)], position=at(1), ticket=1)
+    withdrawn = administer.request("DELETE", "/_security/api_key", json={"ids": [api_key["id"]]})
+    assert withdrawn.raise_for_status().json()["invalidated_api_keys"] == [api_key["id"]]
+    with pytest.raises(IndexUnavailable, match="credential"):
+        await index.apply([MAKER.upsert("its lamp", tenant=tenant)], position=at(2), ticket=2)
     await index.close()
 
 
