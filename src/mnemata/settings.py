@@ -185,7 +185,9 @@ class IndexSettings(Section):
         default=10.0, gt=0, description="How long a write waits to be findable, in seconds."
     )
     rebuild_per_s: float = Field(
-        default=0.0, ge=0, description="Memories a second that a rebuild takes at most; 0: as many as it can."
+        default=0.0,
+        ge=0,
+        description="Memories a second that a rebuild, or a worker with a new index, takes at most; 0: as many as it can.",
     )
     verify_wait_s: float = Field(
         default=30.0,

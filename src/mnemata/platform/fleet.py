@@ -100,5 +100,6 @@ def _follower(parts: Parts, indexer: Indexer, leasing: Leasing) -> PartitionFoll
         publisher=None if parts.cache is None else parts.cache.publisher,
         # Where nobody can be heard, looking often is all that is left.
         poll_interval_s=poll_s if parts.store.database.listens else min(poll_s, _DEAF_POLL_S),
+        fill_per_s=parts.settings.index.rebuild_per_s,
         metrics=parts.metrics,
     )

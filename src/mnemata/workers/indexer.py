@@ -118,7 +118,7 @@ class Indexer:
             changes = await self._read(self._barrier.position, limit=size)
             if changes:
                 reached = changes[-1].position
-                ahead = await self._turns.ahead(reached, _EVERY) if len(changes) == size else []
+                ahead = await self._ahead(reached) if len(changes) == size else []
                 await self.apply(self._index, [*changes, *ahead], marks=_up_to(reached))
                 await self._publish([*changes, *ahead], reached)
                 self._barrier.advance(reached)
@@ -128,6 +128,10 @@ class Indexer:
         if len(changes) < size:
             self.caught_up.set()
         return bool(changes)
+
+    async def _ahead(self, reached: Position) -> list[Change]:
+        """Turns of those with few changes; none while the index catches up, for nobody waits for what it shows."""
+        return await self._turns.ahead(reached, _EVERY) if self.caught_up.is_set() else []
 
     async def apply(self, index: SearchIndex, changes: Sequence[Change], *, marks: Marks) -> None:
         """Apply a batch; where that fails for good, its halves, and so on: a change that fails alone is set aside.

@@ -22,6 +22,7 @@ from mnemata.store.database import Database
 from mnemata.store.leases import Reached
 from mnemata.workers.indexer import Indexer, Marks
 from mnemata.workers.leasing import Leasing
+from mnemata.workers.pace import Pace
 from mnemata.workers.turns import Turns
 
 log = get_logger("workers")
@@ -55,6 +56,7 @@ class PartitionFollower:
         resume: Resume,
         publisher: Publisher | None,
         poll_interval_s: float,
+        fill_per_s: float,
         metrics: Metrics,
     ) -> None:
         self._database = database
@@ -76,6 +78,7 @@ class PartitionFollower:
         self._positions: dict[int, Position] = {}
         self._caught_up: set[int] = set()
         self._turns = Turns(database)
+        self._fill_pace = Pace(fill_per_s)
 
     async def run(self) -> None:
         """Follow what is leased until cancelled."""
@@ -108,17 +111,26 @@ class PartitionFollower:
             await self._take_over(self._leased())
             if not self._positions:
                 return False
-            limit = self._turns.of_the_line(self._indexer.batch)
+            filling = not self._caught_up >= self._positions.keys()
+            limit = self._limit(filling=filling)
             changes, ahead = await self._read(limit), []
             at_head = len(changes) < limit
             if changes:
                 reached = changes[-1].position
-                ahead = [] if at_head else await self._turns.ahead(reached, self._positions)
+                # While an index is filled nobody waits for what it shows.
+                ahead = [] if at_head or filling else await self._turns.ahead(reached, self._positions)
                 await self._indexer.apply(self._index, [*changes, *ahead], marks=self._up_to(reached))
-            await self._announce(changes, ahead, at_head=at_head)
             self._metrics.index_ahead.inc(len(ahead))
+            await self._announce(changes, ahead, at_head=at_head)
         await self._indexer.settle(len(changes), limit)
+        if filling:
+            await self._fill_pace.after(len(changes))
         return bool(changes)
+
+    def _limit(self, *, filling: bool) -> int:
+        """How many changes to take from the line at once."""
+        batch = self._indexer.batch
+        return self._fill_pace.page(batch) if filling else self._turns.of_the_line(batch)
 
     def _leased(self) -> dict[int, int]:
         return {self._names[name]: token for name, token in self._leasing.held.items() if name in self._names}

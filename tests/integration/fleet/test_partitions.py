@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 import httpx
 import psycopg
@@ -18,6 +19,18 @@ from mnemata.index.cluster.document import document_of
 from mnemata.services.outcome import WaitFor
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def enter_light(database_url):
+    """The scope of a tenant that stores little."""
+
+    def enter_light() -> Scope:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("INSERT INTO tenants (id) VALUES ('light')")
+        return Scope(tenant=TenantId("light"), role=Role.OPERATOR)
+
+    return enter_light
 
 
 async def shares(platform):
@@ -73,16 +86,14 @@ def _refreshes(platform):
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_tenant_with_little_is_found_while_much_of_another_waits_in_the_feed(
-    open_process, find, scope, until, database_url, workers
+    open_process, find, scope, until, enter_light, workers
 ):
     small = {"batch_size": 20}
     doors = await open_process(works=False)
     working = [await open_process(works=True, index=small) for _ in range(workers)]
     await asyncio.wait_for(doors.index_ready.wait(), 60)
     await until(lambda: all(worker.leasing.held for worker in working))
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO tenants (id) VALUES ('light')")
-    light = Scope(tenant=TenantId("light"), role=Role.OPERATOR)
+    light = enter_light()
     async with contextlib.AsyncExitStack() as held:
         for worker in working:
             await held.enter_async_context(worker.indexer.turn)
@@ -104,6 +115,25 @@ async def test_tenant_with_little_is_found_while_much_of_another_waits_in_the_fe
         return len((await find(doors, "lynx", limit=1000))[0]) == 600
 
     await until(all_are_found)
+
+
+async def test_index_is_filled_below_the_rate_and_in_the_order_of_the_feed(
+    open_process, find, scope, enter_light
+):
+    doors = await open_process(works=False)
+    drafts = [MemoryDraft(content=f"a lynx, number {n}") for n in range(120)]
+    await doors.services.remember.many(scope, drafts, wait_for=WaitFor.NONE)
+    light = enter_light()
+    await doors.services.remember.one(light, MemoryDraft(content="a heron"), wait_for=WaitFor.NONE)
+
+    began = time.monotonic()
+    worker = await open_process(works=True, index={"batch_size": 20, "rebuild_per_s": 40})
+    await asyncio.wait_for(worker.index_ready.wait(), 60)
+    # What a second allows is taken at once.
+    assert time.monotonic() - began >= (120 - 40 - 20) / 40
+    assert worker.metrics.registry.get_sample_value("mnemata_index_changes_ahead_total") == 0
+    await asyncio.wait_for(doors.index_ready.wait(), 60)
+    assert len((await find(doors, "lynx"))[0]) == 120
 
 
 async def test_two_workers_share_evenly_and_one_that_ends_hands_over_at_once(
