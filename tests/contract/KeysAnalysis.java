@@ -16,7 +16,8 @@ import org.elasticsearch.plugins.Plugin;
 
 /**
  * What the index `.security` takes apart e-mail addresses with. Elasticsearch cannot make that index, in which it keeps API
- * keys, without these three, and the distribution that tests can have comes without the module that has them.
+ * keys, without these three, and the distribution that tests can have comes without the module that has them. They do as
+ * much as keys take: `unique` removes duplicates of one place only, which Elasticsearch's own does everywhere.
  */
 public final class KeysAnalysis extends Plugin implements AnalysisPlugin {
     @Override

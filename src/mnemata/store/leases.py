@@ -77,8 +77,8 @@ class Leases(Repository):
     ) -> set[int]:
         """Say what searches see, to whoever listens too; the partitions of which it was not said under a later lease.
 
-        `ahead`: what they see behind the positions; only who listens hears of it. Not durable: after a crash of the server
-        it is said again.
+        `ahead`: what they see behind the positions, in partitions that are told of; only who listens hears of it, and only
+        where all were noted. Not durable: after a crash of the server it is said again.
         """
         if not told:
             return set()

@@ -192,7 +192,7 @@ class PartitionFollower:
         await self._publish(early)
         self._positions |= {partition: own[-1].position for partition, own in parts.items()}
         await self._publish(parts)
-        news = set(parts)
+        news = parts.keys() | early.keys()
         if at_head:
             news |= self._positions.keys() - self._caught_up
             self._caught_up |= self._positions.keys()
@@ -230,7 +230,7 @@ class PartitionFollower:
                 self._barrier.advance(one.position, partition=one.partition)
             else:
                 self._barrier.start_from(one.position, partition=one.partition)
-        if all(one.caught_up for one in told):
+        if all(one.caught_up and one.partition in noted for one in told):
             for partition, positions in ahead.items():
                 self._barrier.ahead(positions, partition=partition)
 

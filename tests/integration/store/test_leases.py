@@ -138,6 +138,28 @@ async def test_what_is_seen_ahead_is_told_behind_the_positions_to_those_who_know
     assert read_ahead(further, "other") == []
 
 
+async def test_nothing_is_seen_ahead_that_was_lost_to_another(database):
+    heard = database.listen(REACHED_CHANNEL)
+    await asyncio.wait_for(anext(heard), 60)
+    position, ahead = Position(xid=7, sequence=1), {2: [Position(xid=9, sequence=70)]}
+    for tokens, further in (((5,), {}), ((4, 1), ahead), ((5, 1), ahead)):
+        told = [
+            Reached(partition=2 + n, position=position, caught_up=True, token=token)
+            for n, token in enumerate(tokens)
+        ]
+        async with database.platform() as transaction:
+            await transaction.leases.reach("main", epoch="e", told=told, ahead=further)
+    payloads = [(await asyncio.wait_for(anext(heard), 60)).payload for _ in range(4)]
+    await heard.aclose()
+    assert [read(one, "main") for one in payloads] == [
+        [(2, position)],
+        [(3, position)],
+        [(2, position), (3, position)],
+        [],
+    ]
+    assert read_ahead(payloads[3], "main") == [(2, ahead[2][0])]
+
+
 async def test_where_searches_went_back_the_rows_are_to_be_read(database):
     heard = database.listen(REACHED_CHANNEL)
     await asyncio.wait_for(anext(heard), 60)

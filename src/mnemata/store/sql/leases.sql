@@ -44,6 +44,7 @@ SELECT set_config('synchronous_commit', 'off', true)
 -- name: reach
 -- Notes what searches see of partitions, as far as nobody said so under a later lease, and tells the processes that wait;
 -- which partitions were noted. Where searches went back, the positions alone do not say enough: the rows are to be read.
+-- What is ahead is told where nothing was lost to another.
 WITH told AS (
     SELECT t.partition, t.token, t.xid, t.seq, t.caught_up
     FROM unnest(
@@ -71,6 +72,7 @@ SELECT
     coalesce(news.partitions, '{}'),
     pg_notify(%(channel)s, %(index)s::text || coalesce(news.positions, '')),
     CASE WHEN %(ahead)s <> '' AND news.positions IS NOT NULL
+            AND (SELECT count(*) FROM noted) = (SELECT count(*) FROM told)
         THEN pg_notify(%(channel)s, %(ahead_of)s::text || %(ahead)s::text)
     END
 FROM news
