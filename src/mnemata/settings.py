@@ -164,7 +164,7 @@ class IndexSettings(Section):
     )
     hnsw_m: int = Field(default=24, ge=4, le=128, description="HNSW links per node.")
     hnsw_ef_construction: int = Field(default=160, ge=8, description="HNSW candidates while building.")
-    hnsw_ef_search: int = Field(default=192, ge=8, description="HNSW candidates while searching, at least.")
+    hnsw_ef_search: int = Field(default=224, ge=8, description="HNSW candidates while searching, at least.")
     ivf_nprobe: int = Field(default=64, ge=1, description="IVF lists visited per search.")
     fold_changes: int = Field(
         default=2_048, ge=1, description="Fresh memories kept in memory before they are folded to disk."

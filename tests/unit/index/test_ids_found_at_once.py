@@ -56,3 +56,15 @@ def test_ids_are_found_however_many_there_are_and_however_often_they_change():
     assert ids.slots(range(20_000, 21_000)).tolist() == list(again)
     assert set(ids.slots(range(21_000, 22_000)).tolist()) == {NOT_THERE}
     assert ids.nbytes <= 16 * 10_000
+
+
+def test_ids_are_found_where_more_share_a_lower_half_than_are_looked_at_together():
+    columns = Columns()
+    ids = IdSlots(columns)
+    crowd = [high << 64 | 7 for high in range(40)]
+    slots = put(columns, ids, crowd)
+    moved = put(columns, ids, crowd[::3])
+    expected = dict(zip(crowd, slots, strict=True)) | dict(zip(crowd[::3], moved, strict=True))
+
+    assert ids.slots(crowd).tolist() == [expected[number] for number in crowd]
+    assert ids.slots([high << 64 | 7 for high in range(40, 60)]).tolist() == [NOT_THERE] * 20

@@ -15,7 +15,7 @@ from mnemata.index.local.document import memory_id
 from mnemata.index.local.failures import translated
 from mnemata.index.local.lexical import LexicalLeg
 from mnemata.index.local.vector_rows import Nearest
-from mnemata.index.local.vector_search import NearestSearch
+from mnemata.index.local.vector_search import Named, NearestSearch
 from mnemata.index.local.vectors import VectorLeg
 from mnemata.index.local.words import Constraints, analysed_words
 from mnemata.index.protocol import IndexQuery, Legs, Vector
@@ -45,21 +45,20 @@ class LegSearch:
         self._beside = beside
         self._words = analysed_words(query.words)
         self._vector = None if query.mode is Mode.LEXICAL else query.vector
-        self._took: dict[Leg, float] = {}
+        self._took: dict[Leg, list[float]] = {leg: [] for leg in Leg}
         self._failed: dict[Leg, IndexUnavailable] = {}
 
     def run(self) -> Legs:
         search = self._begun()
-        (by_words, matched), nearest = self._searched(search)
-        by_meaning = None if search is None or nearest is None else self._joined(search, nearest, by_words)
-        if self._failed and len(self._failed) == len(self._took):
+        (by_words, matched), by_meaning = self._searched(search)
+        if self._failed and all(leg in self._failed for leg, took in self._took.items() if took):
             raise next(iter(self._failed.values()))
         return Legs(
             lexical=by_words,
             vector=NOTHING_FOUND if by_meaning is None else by_meaning,
             total=matched if search is None or by_meaning is None else search.matching,
             degraded=tuple(leg.value for leg in Leg if leg in self._failed),
-            took_ms={leg.value: took for leg, took in self._took.items()},
+            took_ms={leg.value: sum(took) for leg, took in self._took.items() if took},
         )
 
     def _begun(self) -> NearestSearch | None:
@@ -71,26 +70,34 @@ class LegSearch:
         condition = self._narrowed(self._query.filter, self._words.constraints)
         return self._vectors.begin(vector, k=self._query.depth, condition=condition)
 
-    def _searched(self, search: NearestSearch | None) -> tuple[tuple[Found, int], Nearest | None]:
-        """What has the words, with their number, and what is nearest."""
+    def _searched(self, search: NearestSearch | None) -> tuple[tuple[Found, int], Found | None]:
+        """What has the words, with their number; and what is near, joined with how near those with the words are."""
         if search is None:
             return self._search_words(), None
         if self._beside is None or self._query.mode is Mode.VECTOR or search.rows < _WORTH_A_THREAD:
-            return self._search_words(), self._find(search)
+            by_words = self._search_words()
+            nearest, named = self._find(search), self._named(search, by_words[0], scored=False)
+            return by_words, self._joined(search, nearest, named)
         finding = self._beside.submit(self._find, search)
         try:
             by_words = self._search_words()
+            named = self._named(search, by_words[0], scored=True)
         finally:
             # Nobody may close the files while it reads them.
             nearest = finding.result()
-        return by_words, nearest
+        return by_words, self._joined(search, nearest, named)
 
     def _find(self, search: NearestSearch) -> Nearest | None:
         return self._step_by_meaning(search.find)
 
-    def _joined(self, search: NearestSearch, nearest: Nearest, by_words: Found) -> Found | None:
-        """The nearest, and the exact scores of those that the words found besides."""
-        return self._step_by_meaning(lambda: search.join(nearest, by_words.numbers))
+    def _named(self, search: NearestSearch, by_words: Found, *, scored: bool) -> Named | None:
+        """Those that the words found, however far they are; with their exact scores where this runs beside `_find`."""
+        return self._step_by_meaning(lambda: search.named(by_words.numbers, scored=scored))
+
+    def _joined(self, search: NearestSearch, nearest: Nearest | None, named: Named | None) -> Found | None:
+        if nearest is None or named is None:
+            return None
+        return self._step_by_meaning(lambda: search.join(nearest, named))
 
     def _search_words(self) -> tuple[Found, int]:
         query = self._query
@@ -130,7 +137,8 @@ class LegSearch:
             self._failed[leg] = error
             return None
         finally:
-            self._took[leg] = self._took.get(leg, 0.0) + (time.perf_counter() - started) * 1e3
+            # Steps of one leg run in two threads.
+            self._took[leg].append((time.perf_counter() - started) * 1e3)
 
 
 def _one_of(keys: Iterable[int]) -> Filter:

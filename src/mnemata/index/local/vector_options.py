@@ -18,7 +18,7 @@ class VectorOptions:
     exact_below: int = 10_000
     hnsw_m: int = 24
     hnsw_ef_construction: int = 160
-    hnsw_ef_search: int = 192
+    hnsw_ef_search: int = 224
     ivf_nprobe: int = 64
     build_threads: int = 1
 

@@ -51,8 +51,16 @@ class Live:
     position: Position
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """(n,) int64 slots in no order, and the (n,) float32 scores there, None where they were not compared yet."""
+
+    slots: NDArray[np.int64]
+    scores: NDArray[np.float32] | None
+
+
 class NearestSearch:
-    """One search by meaning, in two steps: `find` takes the time, in native code; `join` orders what was found.
+    """One search by meaning: `find` takes the time, in native code; `named` may run beside it; `join` orders both.
 
     `matching`: how many memories the filter matches, with or without a vector.
     """
@@ -79,20 +87,34 @@ class NearestSearch:
         live = self._live
         return self._exact(live.matrix, live.columns.size, self._chosen) if found is None else found
 
-    def join(self, nearest: Nearest, numbers: Sequence[int] = ()) -> Found:
-        """The k best of the nearest, and among them those of `numbers` that have a vector, however far they are."""
+    def named(self, numbers: Sequence[int], *, scored: bool) -> Named:
+        """Those of the memories that have a vector. Needs nothing of `find` and may run beside it.
+
+        `scored`: compare them now, beside `find`; otherwise `join` compares those that were not found.
+        """
+        slots = slots_of(self._live, numbers)
+        return Named(slots, self._scores(slots) if scored and len(slots) else None)
+
+    def join(self, nearest: Nearest, named: Named | None = None) -> Found:
+        """The k best of the nearest, and those that are named, however far they are: best first, ties by id."""
         live, wide = self._live, len(nearest.slots)
-        kept, others = _shared(nearest.slots, slots_of(live, numbers))
-        if len(others):
-            scored = Nearest(others, scores_at(live.matrix, others, self._query, self._metric))
-            nearest = joined([nearest, scored])
-            kept = np.concatenate([kept, np.ones(len(others), np.bool_)])
-        high, low = (live.columns.column(half, nearest.slots) for half in ("id_high", "id_low"))
-        order = np.lexsort((low, high, -nearest.scores))
+        together, kept = nearest, np.zeros(wide, np.bool_)
+        if named is not None and len(named.slots):
+            kept, others = _shared(nearest.slots, named.slots)
+            slots = named.slots[others]
+            if len(slots):
+                scores = self._scores(slots) if named.scores is None else named.scores[others]
+                together = joined([nearest, Nearest(slots, scores)])
+                kept = np.concatenate([kept, np.ones(len(slots), np.bool_)])
+        high, low = (live.columns.column(half, together.slots) for half in ("id_high", "id_low"))
+        order = np.lexsort((low, high, -together.scores))
         if wide > self._k:
             is_near = order < wide
             order = order[kept[order] | (is_near & (is_near.cumsum() <= self._k))]
-        return Found(as_numbers(high[order], low[order]), nearest.scores[order].tolist())
+        return Found(as_numbers(high[order], low[order]), together.scores[order].tolist())
+
+    def _scores(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+        return scores_at(self._live.matrix, slots, self._query, self._metric)
 
     def _costs(self) -> tuple[float, float]:
         """What it costs to compare all of the chosen ones, and to ask the index: in gathered rows."""
@@ -156,16 +178,16 @@ def _comparable(columns: Snapshot, chosen: Chosen | None) -> Chosen | None:
 
 def _shared(
     slots: NDArray[np.int64], named: NDArray[np.int64]
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Which of `slots` are named, and those named that are not among them."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of `slots` are named, and which of those named are not among them."""
     kept = np.zeros(len(slots), np.bool_)
     if not (len(slots) and len(named)):
-        return kept, named
+        return kept, np.ones(len(named), np.bool_)
     order = slots.argsort()
     places = order[np.minimum(slots.searchsorted(named, sorter=order), len(slots) - 1)]
     there = slots[places] == named
     kept[places[there]] = True
-    return kept, named[~there]
+    return kept, ~there
 
 
 def _as_seen(live: Live, numbers: Sequence[int], slots: NDArray[np.int64]) -> NDArray[np.int64]:
