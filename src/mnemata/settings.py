@@ -162,7 +162,9 @@ class IndexSettings(Section):
         ge=0,
         description="Vectors of a tenant up to which all are compared: `auto` builds no graph of so few.",
     )
-    hnsw_m: int = Field(default=24, ge=4, le=128, description="HNSW links per node.")
+    hnsw_m: int = Field(
+        default=24, ge=4, le=128, description="HNSW links per node of a graph that is built from now on."
+    )
     hnsw_ef_construction: int = Field(default=160, ge=8, description="HNSW candidates while building.")
     hnsw_ef_search: int = Field(default=224, ge=8, description="HNSW candidates while searching, at least.")
     ivf_nprobe: int = Field(default=64, ge=1, description="IVF lists visited per search.")

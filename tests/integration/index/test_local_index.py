@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from mnemata.domain.ids import SequentialIds, TenantId
 from mnemata.domain.memory import Memory
 from mnemata.domain.query import Mode, Words
 from mnemata.domain.vector import Metric, Space
+from mnemata.index.local import folders, notes
 from mnemata.index.local.checksums import verify
 from mnemata.index.local.engine import LocalIndex
 from mnemata.index.local.generation import IndexGeneration
@@ -167,6 +169,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 import test_local_index as suite
+from mnemata.index.local import folders, notes
 from mnemata.index.local.checksums import verify
 from mnemata.index.local.engine import LocalIndex
 from mnemata.index.local.generation import IndexGeneration
@@ -269,6 +272,18 @@ def test_fresh_and_folded_memories_of_the_same_text_score_alike(tmp_path, make):
         assert scores
         for same in scores.values():
             assert same == pytest.approx([same[0]] * 2, rel=0.02)
+
+
+@pytest.mark.parametrize("word", ["x" * 254, "x" * 300, "é" * 127, "я" * 200, "漢" * 300])
+def test_phrase_across_a_very_long_word_is_found_on_disk_as_in_memory(tmp_path, make, word):
+    lexical = leg(tmp_path)
+    text = f"the session token {word} was revoked"
+    lexical.apply([make(text)], position=at(1))
+    for _ in ("in memory", "on disk"):
+        assert len(search(lexical, text="", phrases=(text,))) == 1
+        assert len(search(lexical, text="", phrases=("was revoked",))) == 1
+        lexical.fold()
+    assert lexical.unfolded == 0
 
 
 def test_searches_during_a_fold_see_each_memory_once(tmp_path, make):
@@ -449,3 +464,43 @@ async def test_index_of_another_metric_is_set_aside(tmp_path, make):
     index = LocalIndex(tmp_path, epoch="e", space=SPACE, options=LocalOptions(metric=Metric.L2))
     assert min(await index.open()) == START
     await index.close()
+
+
+@pytest.mark.parametrize("keep_old_s", [0.0, 600.0])
+@pytest.mark.parametrize("full", [notes, folders])
+async def test_switch_onto_a_full_disk_leaves_the_live_index_and_can_be_begun_again(
+    tmp_path, make, monkeypatch, full, keep_old_s
+):
+    options = LocalOptions(fold_interval_s=600.0, keep_old_s=keep_old_s)
+    index = LocalIndex(tmp_path / "index", epoch="e", space=SPACE, options=options)
+    await index.open()
+    known = make("early word")
+    await index.apply([known], position=at(1))
+    await index.flush()
+    staged = await index.stage()
+    await staged.apply([known], position=at(1))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(full, "write_durably", no_space)
+        with pytest.raises(StorageFull):
+            await index.adopt(staged)
+    assert await found(index, "early") == 1
+    await index.apply([make("late word")], position=at(2))
+    await index.close()
+
+    again = LocalIndex(tmp_path / "index", epoch="e", space=SPACE, options=options)
+    assert await again.open() == (at(2),)
+    with monkeypatch.context() as patched:
+        staged = await again.stage()
+        patched.setattr(full, "write_durably", no_space)
+        with pytest.raises(StorageFull):
+            await again.adopt(staged)
+    staged = await again.stage()
+    await staged.apply([known], position=at(3))
+    await again.adopt(staged)
+    assert (await found(again, "early"), await found(again, "late")) == (1, 0)
+    await again.close()
+
+
+def no_space(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")

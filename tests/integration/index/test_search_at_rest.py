@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -104,6 +105,22 @@ def test_leg_that_fails_beside_the_other_is_named(partition, monkeypatch):
     assert legs.degraded == ("vector",)
     assert legs.lexical
     assert not legs.vector
+    only_words = partition.search(replace(asked()[0], mode=Mode.LEXICAL))
+    assert legs.total == only_words.total > 0
+
+
+def test_total_of_a_search_whose_vectors_fail_at_once_is_of_those_that_have_the_words(partition, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(vectors.VectorLeg, "begin", fail)
+    legs, only_words = (
+        partition.search(asked()[0]),
+        partition.search(replace(asked()[0], mode=Mode.LEXICAL)),
+    )
+
+    assert legs.degraded == ("vector",)
+    assert legs.total == only_words.total > 0
 
 
 def test_small_segments_become_one_at_rest_and_every_score_stays(partition):

@@ -35,6 +35,8 @@ def marked(words: Words, text: str, shape: FragmentShape = FRAGMENTS) -> list[li
         ("🎉", "party 🎉 now", ["🎉"]),
         ("kanji", "kanji漢字", ["kanji"]),
         ("字", "字 a", ["字"]),
+        ("°", "20 ° here", ["°"]),
+        ("©", "© 2026 and ® beside", ["©"]),
     ],
 )
 def test_words_are_marked_as_they_stand(query, text, found):

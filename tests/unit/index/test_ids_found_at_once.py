@@ -68,3 +68,18 @@ def test_ids_are_found_where_more_share_a_lower_half_than_are_looked_at_together
 
     assert ids.slots(crowd).tolist() == [expected[number] for number in crowd]
     assert ids.slots([high << 64 | 7 for high in range(40, 60)]).tolist() == [NOT_THERE] * 20
+
+
+def test_ids_are_found_where_the_table_grows_in_the_middle_of_a_look(monkeypatch):
+    columns = Columns()
+    ids = IdSlots(columns)
+    slots = put(columns, ids, list(range(1_000)))
+    look = IdSlots._near_home
+
+    def grown(self, *given):
+        monkeypatch.setattr(IdSlots, "_near_home", look)
+        put(columns, ids, list(range(10_000, 14_000)))
+        return look(self, *given)
+
+    monkeypatch.setattr(IdSlots, "_near_home", grown)
+    assert ids.slots(range(1_000)).tolist() == list(slots)

@@ -91,6 +91,24 @@ def test_saved_index_is_used_when_opened_again_and_grows(opened, fill, rows, alg
     ) == again.search(query, k=10, condition=EVERYTHING)
 
 
+@pytest.mark.parametrize("links", [8, 48])
+def test_graph_goes_on_whole_where_the_settings_ask_for_another_number_of_links(
+    opened, exact, fill, rows, links
+):
+    leg = opened(algorithm="hnsw", exact_below=100, hnsw_m=24)
+    leg.apply(fill(0, 1_000), position=at(1))
+    leg.maintain()
+    leg.save()
+    again = opened(algorithm="hnsw", exact_below=100, hnsw_m=links)
+    again.apply(fill(1_000, COUNT), position=at(2))
+    assert again.maintain()
+    again.save()
+    reference, queries = exact(Metric.COSINE), rows(40, seed=3)
+    for one in (again, opened(algorithm="hnsw", exact_below=100, hnsw_m=links)):
+        assert one.statistics().indexed == COUNT
+        assert recall(one, reference, queries, EVERYTHING) >= 0.98
+
+
 def test_memory_written_after_the_graph_is_found_at_once(opened, fill, rows):
     leg = opened(algorithm="hnsw", exact_below=100)
     leg.apply(fill(0, 2_000), position=at(1))

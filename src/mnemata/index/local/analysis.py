@@ -29,6 +29,13 @@ SPACELESS = re.compile(
     "\U00020000-\U0003ffff"
     "]+"
 )
+_FEWEST_CHARACTERS = MAX_TOKEN_BYTES // 4
+"""A character has four bytes at most."""
+
+_LONG = re.compile(f"[^\\W_]{{{_FEWEST_CHARACTERS},}}")
+"""Tantivy's filter takes words out that are too long and leaves their places empty, where `plain_tokens` has none: phrases
+across such a word would match in memory and not on disk. So none comes so far."""
+
 _MARKS_AND_SYMBOLS = {"Mn", "Me", "So"}
 _VOICING = {"\u3099", "\u309a"}
 """The marks of kana: ga is another letter than ka, not the same with an accent."""
@@ -36,10 +43,11 @@ _VOICING = {"\u3099", "\u309a"}
 
 def normalised(text: str) -> str:
     """The text as the analyzers below expect it."""
-    if text.isascii():
-        return text
-    apart = map(_character, unicodedata.normalize("NFKD", text))
-    return SPACELESS.sub(_pairs, unicodedata.normalize("NFC", "".join(apart)))
+    if not text.isascii():
+        apart = map(_character, unicodedata.normalize("NFKD", text))
+        text = SPACELESS.sub(_pairs, unicodedata.normalize("NFC", "".join(apart)))
+        return _LONG.sub(_unless_too_long, text)
+    return _LONG.sub(_unless_too_long, text) if len(text) >= MAX_TOKEN_BYTES else text
 
 
 def uninflected(text: str) -> str:
@@ -75,6 +83,10 @@ def _character(character: str) -> str:
     if category not in _MARKS_AND_SYMBOLS or character in _VOICING:
         return character
     return f" u{ord(character):x} " if category == "So" else ""
+
+
+def _unless_too_long(word: re.Match[str]) -> str:
+    return " " if len(word[0].encode()) >= MAX_TOKEN_BYTES else word[0]
 
 
 def _pairs(run: re.Match[str]) -> str:

@@ -60,7 +60,7 @@ class IdSlots:
         """Where each id stands in the table, or the empty place where it would; and the slot that is there."""
         table = self._table
         homes = ((low * _SPREAD) >> np.uint64(65 - len(table).bit_length())).astype(np.int64)
-        places, entries = self._near_home(homes, low)
+        places, entries = self._near_home(table, homes, low)
         searched = self._taken(entries, high, low)
         # One that is not there, or comes after an id with the same lower half, is looked for from its home on.
         places[searched] = homes[searched] - 1
@@ -71,15 +71,15 @@ class IdSlots:
         return places, entries
 
     def _near_home(
-        self, homes: NDArray[np.int64], low: NDArray[np.uint64]
+        self, table: NDArray[np.int32], homes: NDArray[np.int64], low: NDArray[np.uint64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The first of a few places from home on that is empty or has an id with this lower half, and its entry.
 
         The lower halves of ids made by chance are all different, and at most half of the places are taken: nearly
         all ids are found so, in a few steps for all of them.
         """
-        places = (homes[:, None] + _NEAR) & (len(self._table) - 1)
-        entries = self._table.take(places)
+        places = (homes[:, None] + _NEAR) & (len(table) - 1)
+        entries = table.take(places)
         stops = self._columns.id_halves[1].take(entries, mode="clip") == low[:, None]
         stops |= entries == NOT_THERE
         chosen = np.arange(0, entries.size, len(_NEAR)) + stops.argmax(axis=1)

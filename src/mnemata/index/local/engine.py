@@ -186,9 +186,10 @@ class LocalIndex:
             raise IndexUnavailable(what="the staged index", reason=reason, retry_after_s=_RETRY_AFTER_S)
         await staged.flush()
         async with self._lane:
-            old, new = self._opened(), await staged.hand_over()
+            old, self._staged = self._opened(), None
+            new = await staged.hand_over()
             await asyncio.to_thread(self._switch_to, new)
-            self._generation, self._identity, self._staged = new, new.identity, None
+            self._generation, self._identity = new, new.identity
         await asyncio.to_thread(self._leave, old)
         log.info("index_adopted", generation=new.folder.name, position=str(new.position))
 
@@ -282,7 +283,11 @@ class LocalIndex:
             old.drop()
             return
         _save_and_close(old)
-        self._folders.retire(old.folder)
+        try:
+            self._folders.retire(old.folder)
+        except MnemataError as error:
+            # The other one is live, whatever becomes of this note.
+            log.warning("index_not_retired", error=error.code, exc_info=True)
 
     def _another(self, space: Space) -> LocalIndex:
         """An engine for a generation beside this one's, not open."""

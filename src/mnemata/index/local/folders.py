@@ -82,8 +82,8 @@ class Folders:
     def point_to(self, generation: IndexGeneration) -> None:
         """Put the generation in use, atomically."""
         with translated("switch", self._root):
-            write_durably(self._root / _CURRENT, generation.folder.name.encode())
             self._notes(generation.folder).live(self._clock.now()).write(generation.folder)
+            write_durably(self._root / _CURRENT, generation.folder.name.encode())
 
     def retire(self, folder: Path) -> None:
         """Note that another generation has taken the place of this one."""

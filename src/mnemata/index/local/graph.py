@@ -289,7 +289,7 @@ def _copy_graph(source: Any, target: Any, matrix: Matrix) -> None:
     count = source.ntotal
     target.storage.add_sa_codes(matrix[:count].view(np.uint8))
     target.ntotal = count
-    for name in ("levels", "offsets", "neighbors"):
+    for name in ("levels", "offsets", "neighbors", "assign_probas", "cum_nneighbor_per_level"):
         copied = faiss.vector_to_array(getattr(source.hnsw, name))
         faiss.copy_array_to_vector(copied, getattr(target.hnsw, name))
     target.hnsw.entry_point = source.hnsw.entry_point

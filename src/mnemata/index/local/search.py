@@ -51,6 +51,8 @@ class LegSearch:
     def run(self) -> Legs:
         search = self._begun()
         (by_words, matched), by_meaning = self._searched(search)
+        if search is not None and by_meaning is None and self._query.count:
+            matched = self._search_words(count=True)[1]
         if self._failed and all(leg in self._failed for leg, took in self._took.items() if took):
             raise next(iter(self._failed.values()))
         return Legs(
@@ -73,7 +75,7 @@ class LegSearch:
     def _searched(self, search: NearestSearch | None) -> tuple[tuple[Found, int], Found | None]:
         """What has the words, with their number; and what is near, joined with how near those with the words are."""
         if search is None:
-            return self._search_words(), None
+            return self._search_words(count=self._query.count), None
         if self._beside is None or self._query.mode is Mode.VECTOR or search.rows < _WORTH_A_THREAD:
             by_words = self._search_words()
             nearest, named = self._find(search), self._named(search, by_words[0], scored=False)
@@ -99,12 +101,11 @@ class LegSearch:
             return None
         return self._step_by_meaning(lambda: search.join(nearest, named))
 
-    def _search_words(self) -> tuple[Found, int]:
+    def _search_words(self, *, count: bool = False) -> tuple[Found, int]:
+        """What has the words. How many there are matters where there is no search by meaning, or none any more."""
         query = self._query
         if query.mode is Mode.VECTOR or self._words.empty:
             return _NOTHING
-        # Only a search by words alone needs the count of those that have the words.
-        count = query.count and self._vector is None
         found = self._step(
             Leg.LEXICAL,
             lambda: self._lexical.search(self._words, query.filter, depth=query.depth, count=count),

@@ -12,7 +12,7 @@ from mnemata.index.local.analysis import SPACELESS, plain_tokens
 _ASCII = re.compile(r"[A-Za-z0-9]+")
 # Marks are no \w, but are parts of words; what Unicode keeps for punctuation is not.
 _WORD = re.compile(
-    "(?:[^\\W_]|[^\x00-\xa9\xab-\xb1\xb4\xb6-\xb8\xbb\xbf\u2000-\u206f\u3000-\u3004\u3008-\u3020\u3030\uff00-\uff0f\\s])+"
+    "(?:[^\\W_]|[^\x00-\xa8\xab-\xad\xaf\xb1\xb4\xb6-\xb8\xbb\xbf\u2000-\u206f\u3000-\u3004\u3008-\u3020\u3030\uff00-\uff0f\\s])+"
 )
 _MARKS = {"Mn", "Me"}
 
