@@ -285,6 +285,27 @@ async def test_removed_memory_is_absent_from_every_leg(index, make):
     }
 
 
+async def test_memory_that_has_expired_is_left_out_and_not_counted(index, make):
+    soon, later = NOON + timedelta(hours=1), NOON + timedelta(hours=2)
+    lasting = make("tram stop", axis=0)
+    first = make("tram", axis=0, expires_at=soon)
+    second = make("tram line", axis=0, expires_at=later)
+    await index.apply([lasting, first, second], position=at(1))
+
+    async def there(moment: datetime | None) -> list[set[MemoryId]]:
+        legs = await index.search(replace(asking("tram", axis=0), at=moment))
+        assert legs.total == len(legs.lexical)
+        return [set(ids(legs.lexical)), set(ids(legs.vector))]
+
+    everyone = {one.memory.id for one in (lasting, first, second)}
+    assert await there(None) == await there(soon - timedelta(seconds=1)) == [everyone] * 2
+    assert await there(soon) == [everyone - {first.memory.id}] * 2
+    assert await there(later) == [{lasting.memory.id}] * 2
+    await index.apply([Remove(tenant=ANA, memory_id=first.memory.id)], position=at(2))
+    assert await there(soon) == [everyone - {first.memory.id}] * 2
+    assert await there(later) == [{lasting.memory.id}] * 2
+
+
 async def test_removing_what_is_not_there_is_harmless(index, make):
     await index.apply([make("one")], position=at(1))
     await index.apply([Remove(tenant=BEN, memory_id=make("x").memory.id)], position=at(2))

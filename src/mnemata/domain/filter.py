@@ -143,6 +143,35 @@ def both(left: Filter, right: Filter) -> Filter:
     return items[0] if len(items) == 1 else And(items=items)
 
 
+def holds_always(condition: Filter) -> bool:
+    """Whether it is `Everything` in other words: conditions without values decide nothing, whatever there is."""
+    match condition:
+        case Everything() | AllOf(values=()):
+            return True
+        case Not(item=item):
+            return _holds_never(item)
+        case And(items=items):
+            return all(map(holds_always, items))
+        case Or(items=items):
+            return any(map(holds_always, items))
+        case _:
+            return False
+
+
+def _holds_never(condition: Filter) -> bool:
+    match condition:
+        case AnyOf(values=()):
+            return True
+        case Not(item=item):
+            return holds_always(item)
+        case And(items=items):
+            return any(map(_holds_never, items))
+        case Or(items=items):
+            return all(map(_holds_never, items))
+        case _:
+            return False
+
+
 def matches(condition: Filter, memory: Memory, terms: frozenset[str] | None = None) -> bool:
     """The reference meaning of a filter. Engines must agree with it: a property test holds them to it.
 

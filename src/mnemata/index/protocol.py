@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mnemata.domain.change import Position
 from mnemata.domain.facet import Facet, FacetRequest
-from mnemata.domain.filter import EVERYTHING, Filter
+from mnemata.domain.filter import EVERYTHING, Field, Filter, Not, Range, both
 from mnemata.domain.fragment import FRAGMENTS, Fragment, FragmentShape
 from mnemata.domain.ids import MemoryId, TenantId
 from mnemata.domain.memory import JsonValue, Memory
@@ -85,8 +85,8 @@ class IndexQuery:
     """One search in one tenant. `depth`: how many candidates each leg gives at most.
 
     `vector` is required for the vector leg; without it (or in lexical mode) that leg is not searched.
-    Superseded, deleted and expired memories: the indexer removes deleted and superseded ones; expired ones are
-    left out by the filter that the caller adds.
+    Superseded, deleted and expired memories: the indexer removes deleted and superseded ones; `at`: those that have
+    expired by then are left out, None: only what the sweep has removed.
     """
 
     tenant: TenantId
@@ -96,6 +96,14 @@ class IndexQuery:
     filter: Filter = EVERYTHING
     depth: int = 200
     count: bool = True
+    at: datetime | None = None
+
+    @property
+    def condition(self) -> Filter:
+        """The filter, and what `at` says besides."""
+        if self.at is None:
+            return self.filter
+        return both(self.filter, Not(item=Range(field=Field(name="expires_at"), high=self.at)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

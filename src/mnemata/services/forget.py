@@ -51,7 +51,7 @@ class Forget:
         scope.require(Role.WRITER)
         async with self._database.tenant(scope) as transaction:
             memory = await locked(transaction, memory_id, if_match=if_match)
-            if memory.deleted_at is not None:
+            if memory.deleted_at is not None or memory.expired_at(self._clock.now()):
                 raise MemoryNotFound(memory_id=memory_id)
             after = forgotten(memory, now=self._clock.now())
             positions = await transaction.memories.replace([after], operation=Operation.FORGOTTEN)

@@ -212,7 +212,9 @@ class Recall:
             legs = await self._from_store(scope, query, vector, depth=depth)
         else:
             try:
-                legs = await self._index.search(_index_query(scope, query, vector, depth))
+                legs = await self._index.search(
+                    _index_query(scope, query, vector, depth, now=self._clock.now())
+                )
             except (IndexUnavailable, IndexDamaged) as error:
                 log.warning("index_unavailable", code=error.code)
                 legs = await self._from_store(scope, query, vector, depth=depth)
@@ -316,7 +318,9 @@ def _joined(around: tuple[Turns, Turns] | None) -> Turns:
     return () if around is None else (*around[0], *around[1])
 
 
-def _index_query(scope: Scope, query: Query, vector: Vector | None, depth: int) -> IndexQuery:
+def _index_query(
+    scope: Scope, query: Query, vector: Vector | None, depth: int, *, now: datetime
+) -> IndexQuery:
     return IndexQuery(
         tenant=scope.tenant,
         mode=query.mode,
@@ -324,6 +328,7 @@ def _index_query(scope: Scope, query: Query, vector: Vector | None, depth: int) 
         vector=vector,
         filter=query.filter,
         depth=depth,
+        at=now,
     )
 
 

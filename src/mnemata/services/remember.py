@@ -199,6 +199,9 @@ class Remember:
             before = current.get(item.memory.external_id or "")
             if before is None:
                 continue
+            if item.draft.superseded_by == before.id:
+                results[item.index] = own_successor()
+                continue
             after = next_version(before, item.draft, now=now)
             results[item.index] = Remembered(
                 memory=before if after is None else after, created=False, changed=after is not None
@@ -258,6 +261,12 @@ async def without_lost_successors(
         if successor is not None and successor not in there:
             results[item.index] = unknown_successor()
     return [item for item in items if item.index not in results]
+
+
+def own_successor() -> InvalidField:
+    return InvalidField(
+        field="superseded_by", reason="names the memory itself", remedy="Name the newer memory"
+    )
 
 
 def unknown_successor() -> InvalidField:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mnemata.domain.change import Position
 from mnemata.domain.clock import Clock
-from mnemata.domain.errors import InvalidField, MemoryNotFound, VersionMismatch, VersionNotFound
+from mnemata.domain.errors import MemoryNotFound, VersionMismatch, VersionNotFound
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.memory import Memory, MemoryDraft, Operation
 from mnemata.domain.revision import brought_back, next_version, patched
@@ -16,7 +16,7 @@ from mnemata.domain.scope import Role, Scope
 from mnemata.observability.metrics import Metrics
 from mnemata.services.findable import Findable
 from mnemata.services.outcome import Once, Remembered, WaitFor
-from mnemata.services.remember import unknown_successor
+from mnemata.services.remember import own_successor, unknown_successor
 from mnemata.services.replay import Replays
 from mnemata.store.database import Database, TenantTransaction
 
@@ -48,7 +48,7 @@ class Revise:
         """
 
         async def successor(transaction: TenantTransaction, memory: Memory) -> MemoryDraft:
-            if memory.deleted_at is not None:
+            if memory.deleted_at is not None or memory.expired_at(self._clock.now()):
                 raise MemoryNotFound(memory_id=memory_id)
             draft = patched(memory, changes)
             await _check_successor(transaction, memory, draft)
@@ -70,12 +70,12 @@ class Revise:
     ) -> Remembered:
         """The memory as it was at `version`, as a new version. An expiry that is over by now is left out.
 
-        Without `version`: a forgotten memory as it was before, any other as it was one version ago.
+        Without `version`: a forgotten or expired memory as it was before, any other as it was one version ago.
         Raises MemoryNotFound, VersionNotFound, VersionMismatch.
         """
 
         async def successor(transaction: TenantTransaction, memory: Memory) -> MemoryDraft:
-            wanted = version if version is not None else max(memory.version - 1, 1)
+            wanted = self._before(memory) if version is None else version
             past = await transaction.memories.version(memory_id, wanted)
             if past is None:
                 raise VersionNotFound(memory_id=memory_id, version=wanted)
@@ -84,6 +84,11 @@ class Revise:
         return await self._revise(
             scope, memory_id, successor, Operation.RESTORED, if_match=if_match, wait_for=wait_for, once=once
         )
+
+    def _before(self, memory: Memory) -> int:
+        """The version to go back to. One that has expired is as it was until the sweep forgets it, in a version more."""
+        swept = memory.deleted_at is not None or not memory.expired_at(self._clock.now())
+        return max(memory.version - 1, 1) if swept else memory.version
 
     async def _revise(
         self,
@@ -144,8 +149,6 @@ async def _check_successor(transaction: TenantTransaction, memory: Memory, draft
     if successor is None or successor == memory.superseded_by:
         return
     if successor == memory.id:
-        raise InvalidField(
-            field="superseded_by", reason="names the memory itself", remedy="Name the newer memory"
-        )
+        raise own_successor()
     if not await transaction.memories.get_many([successor]):
         raise unknown_successor()

@@ -264,7 +264,17 @@ async def test_forgetting_by_filter_only_counts_at_first(client: httpx.AsyncClie
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"filter": {}}, {"filter": {"and": []}}, {"filter": None, "dry_run": False}]
+    "body",
+    [
+        {},
+        {"filter": {}},
+        {"filter": {"and": []}},
+        {"filter": None, "dry_run": False},
+        {"filter": {"tags": {"all": []}}, "dry_run": False},
+        {"filter": {"user_id": {"nin": []}}, "dry_run": False},
+        {"filter": {"not": {"or": []}}, "dry_run": False},
+        {"filter": {"or": [{"user_id": "ana"}, {}]}, "dry_run": False},
+    ],
 )
 async def test_everything_is_not_forgotten_by_an_empty_filter(
     client: httpx.AsyncClient, store: Any, body: Any

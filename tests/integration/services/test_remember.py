@@ -240,5 +240,18 @@ async def test_a_successor_must_be_there(platform: Platform, scope: Scope) -> No
     assert await found(platform, scope, "moved") == ["moved to Nice"]
 
 
+async def test_a_memory_that_is_stored_again_is_not_its_own_successor(
+    platform: Platform, scope: Scope
+) -> None:
+    first = await platform.services.remember.one(scope, MemoryDraft(content="a tram", external_id="t"))
+    itself = MemoryDraft(content="a tram", external_id="t", superseded_by=first.memory.id)
+
+    refused, stored = await platform.services.remember.many(scope, [itself, MemoryDraft(content="a bus")])
+
+    assert isinstance(refused, InvalidField)
+    assert (refused.facts["field"], isinstance(stored, InvalidField)) == ("superseded_by", False)
+    assert await found(platform, scope, "tram") == ["a tram"]
+
+
 def platform_id(platform: Platform) -> object:
     return platform.services.remember._ids.new()

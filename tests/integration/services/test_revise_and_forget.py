@@ -179,6 +179,41 @@ async def test_an_expired_memory_is_gone_at_once(platform: Platform, scope: Scop
     assert await found(platform, scope, "over") == []
 
 
+async def test_an_expired_memory_takes_no_place_of_a_living_one(platform: Platform, scope: Scope) -> None:
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    for _ in range(3):
+        await store(platform, scope, "walrus walrus", expires_at=past)
+    await store(platform, scope, "a walrus among many other words of this text")
+    for mode in (Mode.LEXICAL, Mode.VECTOR, Mode.HYBRID):
+        query = Query(text="walrus", words=Words(text="walrus"), mode=mode, limit=1)
+        answer = await platform.services.recall.search(scope, query)
+        assert [hit.memory.content[:8] for hit in answer.hits] == ["a walrus"]
+        assert (answer.total, answer.next_cursor) == (1, None)
+
+
+async def test_an_expired_memory_is_not_there_for_changes_either(platform: Platform, scope: Scope) -> None:
+    memory = await store(platform, scope, "already over", expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(MemoryNotFound):
+        await platform.services.revise.patch(scope, memory.id, {"content": "another"})
+    with pytest.raises(MemoryNotFound):
+        await platform.services.forget.one(scope, memory.id)
+
+
+@pytest.mark.parametrize("swept", [True, False])
+async def test_an_expired_memory_is_brought_back_as_it_was_last(
+    platform: Platform, scope: Scope, swept: bool
+) -> None:
+    memory = await store(platform, scope, "first text")
+    over = {"content": "second text", "expires_at": datetime(2020, 1, 1, tzinfo=UTC)}
+    await platform.services.revise.patch(scope, memory.id, over)
+    if swept:
+        await platform.services.operations.sweep(scope)
+
+    back = await platform.services.revise.restore(scope, memory.id)
+
+    assert (back.memory.content, back.memory.expires_at) == ("second text", None)
+
+
 @pytest.mark.parametrize("version", [None, 1])
 async def test_an_expired_memory_that_is_brought_back_stays(
     platform: Platform, scope: Scope, version: int | None

@@ -20,6 +20,7 @@ from mnemata.domain.filter import (
     Range,
     both,
     field_elements,
+    holds_always,
     matches,
 )
 from mnemata.domain.ids import MemoryId, TenantId
@@ -136,6 +137,41 @@ def test_both_of_nothing_is_everything_and_of_one_is_that_one() -> None:
     assert both(one, EVERYTHING) is one
     assert both(EVERYTHING, one) is one
     assert both(one, one) == And(items=(one, one))
+
+
+_TAGS, _USER = Field(name="tags"), Field(name="user_id")
+_ALWAYS = [
+    EVERYTHING,
+    AllOf(field=_TAGS, values=()),
+    Not(item=AnyOf(field=_USER, values=())),
+    Not(item=Or(items=())),
+    Not(item=Not(item=EVERYTHING)),
+    Not(item=And(items=(Exists(field=_USER), Or(items=())))),
+    And(items=()),
+    And(items=(AllOf(field=_TAGS, values=()), EVERYTHING)),
+    Or(items=(Exists(field=_USER), EVERYTHING)),
+]
+_NOT_ALWAYS = [
+    Exists(field=_USER),
+    Not(item=Exists(field=_USER)),
+    AllOf(field=_TAGS, values=("a",)),
+    AnyOf(field=_USER, values=()),
+    Not(item=AnyOf(field=_USER, values=("ana",))),
+    Or(items=()),
+    Or(items=(Exists(field=_USER), Not(item=EVERYTHING))),
+    And(items=(EVERYTHING, Exists(field=_USER))),
+]
+
+
+@pytest.mark.parametrize("condition", _ALWAYS)
+def test_conditions_without_values_are_everything_in_other_words(condition: Filter) -> None:
+    assert holds_always(condition)
+    assert matches(condition, ANA)
+
+
+@pytest.mark.parametrize("condition", _NOT_ALWAYS)
+def test_a_condition_that_may_fail_is_not_everything(condition: Filter) -> None:
+    assert not holds_always(condition)
 
 
 def test_a_field_tells_its_type_and_its_name() -> None:

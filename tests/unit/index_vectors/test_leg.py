@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from mnemata.domain.change import START, Position
 from mnemata.domain.errors import SpaceMismatch
 from mnemata.domain.filter import EVERYTHING, AnyOf, Field, Not
 from mnemata.domain.vector import Metric, Space
+from mnemata.index.local.columns import NEVER, microseconds
 from mnemata.index.protocol import Embedded, Remove, Upsert
 
 USER = Field(name="user_id")
@@ -162,3 +164,27 @@ def test_columns_grow_past_their_first_capacity(opened, memory, upsert, rows):
         memory(2999).id,
         memory(0).id,
     }
+
+
+def test_columns_know_when_the_first_of_the_living_expires(opened, memory, upsert, rows):
+    noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    hours = [None, 3, 1, 2]
+    memories = [
+        memory(n, expires_at=None if after is None else noon + timedelta(hours=after))
+        for n, after in enumerate(hours)
+    ]
+    leg = opened()
+    assert leg.live.columns.first_expiry == NEVER
+
+    def first(leg) -> int:
+        return round((leg.live.columns.first_expiry - microseconds(noon)) / 3.6e9)
+
+    leg.apply([upsert(one, None) for one in memories], position=at(1))
+    assert first(leg) == 1
+    leg.apply([Remove(tenant="t", memory_id=memories[2].id)], position=at(2))
+    assert first(leg) == 2
+    leg.save()
+    assert first(opened()) == 2
+    lasting = [upsert(dataclasses.replace(one, expires_at=None), None) for one in memories[1:]]
+    leg.apply(lasting, position=at(3))
+    assert leg.live.columns.first_expiry == NEVER

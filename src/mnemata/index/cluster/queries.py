@@ -144,7 +144,7 @@ class QueryBuilder:
 
     def _positive(self, query: IndexQuery, constraints: Constraints) -> list[Clause]:
         return [
-            *within(query.tenant, query.filter),
+            *within(query.tenant, query.condition),
             *(self._phrase(phrase) for phrase in constraints.phrases),
             *({"prefix": {CONTENT: {"value": prefix}}} for prefix in constraints.prefixes),
         ]

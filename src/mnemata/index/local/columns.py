@@ -27,6 +27,9 @@ LISTS: Final = ("tags", "attributes")
 NO_NUMBER: Final = -(1 << 63)
 """Stands in integer columns for 'no value'. No time and no sequence is as low."""
 
+NEVER: Final = (1 << 63) - 1
+"""Later than any time in a column."""
+
 LIVING: Final = (1 << 32) - 1
 """In `ended`: not ended yet."""
 
@@ -71,6 +74,8 @@ class Snapshot:
     terms: dict[str, Terms]
     living: int
     vectors: int
+    first_expiry: int
+    """When the first of the living expires, in microseconds since 1970; NEVER where none does."""
 
     def column(self, name: str, rows: NDArray[np.int64] | None = None) -> NDArray[Any]:
         """The column at `rows`, or of every slot."""
@@ -120,6 +125,7 @@ class Columns:
         self._size = 0
         self._living = 0
         self._vectors = 0
+        self._first_expiry = NEVER
         self.terms = {name: Terms() for name in (*STRINGS, *LISTS)}
         self.snapshot = self._frozen()
 
@@ -160,6 +166,7 @@ class Columns:
         self._size = stop
         self._living += len(memories)
         self._vectors += sum(has_vector)
+        self._note_expiry(start, stop)
         return start
 
     def end(self, slots: Sequence[int] | NDArray[np.int64]) -> None:
@@ -168,6 +175,9 @@ class Columns:
         self._ended[ending] = self._batch + 1
         self._living -= len(slots)
         self._vectors -= int(np.count_nonzero(self._arrays["has_vector"][ending]))
+        if (self._arrays["expires_at"][ending] == self._first_expiry).any():
+            self._first_expiry = NEVER
+            self._note_expiry(0, self._size)
 
     def publish(self) -> None:
         """Let readers see everything written so far, at once."""
@@ -198,6 +208,7 @@ class Columns:
         self._size = stop
         self._living += len(rows)
         self._vectors += int(np.count_nonzero(rows["has_vector"]))
+        self._note_expiry(start, stop)
 
     def adopt(self, source: Snapshot, slots: NDArray[np.int64]) -> None:
         """Write the slots of other columns behind the last one, with the strings that they use."""
@@ -235,7 +246,14 @@ class Columns:
             terms=self.terms,
             living=self._living,
             vectors=self._vectors,
+            first_expiry=self._first_expiry,
         )
+
+    def _note_expiry(self, start: int, stop: int) -> None:
+        """Let the first expiry be no later than that of a living one of these slots."""
+        moments = self._arrays["expires_at"][start:stop]
+        moments = moments[(moments != NO_NUMBER) & (self._ended[start:stop] == LIVING)]
+        self._first_expiry = min(self._first_expiry, int(moments.min(initial=NEVER)))
 
     def _reserve(self, size: int) -> None:
         if size <= self._capacity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from mnemata.domain.filter import Filter
 from mnemata.domain.ids import MemoryId
 from mnemata.domain.query import Leg
 from mnemata.domain.vector import Metric, Space
+from mnemata.index.local.columns import microseconds
 from mnemata.index.local.dictionary import LocalDictionary, WordLists
 from mnemata.index.local.document import memory_id
 from mnemata.index.local.facets import Counter
@@ -117,7 +118,7 @@ class Partition:
 
     def search(self, query: IndexQuery, beside: Executor | None = None) -> Legs:
         """Both legs, or those that the mode asks for; one that fails is named in `degraded`. See LegSearch."""
-        return LegSearch(self.lexical, self.vectors, query, beside).run()
+        return LegSearch(self.lexical, self.vectors, self._timely(query), beside).run()
 
     def matching(self, condition: Filter, leg: Leg) -> frozenset[MemoryId]:
         if leg is Leg.LEXICAL:
@@ -127,8 +128,14 @@ class Partition:
 
     def facets(self, query: IndexQuery, requests: Sequence[FacetRequest]) -> tuple[Facet, ...]:
         with translated("search"):
-            counter = Counter(*matched(self.lexical, self.vectors.live, query))
+            counter = Counter(*matched(self.lexical, self.vectors.live, self._timely(query)))
             return tuple(map(counter.count, requests))
+
+    def _timely(self, query: IndexQuery) -> IndexQuery:
+        """The query with the filter alone: what has expired is filtered out only where there is such a memory."""
+        if query.at is None or microseconds(query.at) < self.vectors.live.columns.first_expiry:
+            return query
+        return replace(query, filter=query.condition, at=None)
 
     def ask_dictionary(self, question: Callable[[LocalDictionary], Found]) -> Found:
         """Ask the words of this tenant, as searches see them now."""

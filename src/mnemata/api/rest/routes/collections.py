@@ -20,7 +20,7 @@ from mnemata.api.rest.schemas.base import parse_as
 from mnemata.api.rest.schemas.parameters import ListParameters, NoParameters, WriteParameters
 from mnemata.api.rest.schemas.search import ForgetRequest, Forgotten, ListRequest
 from mnemata.domain.errors import InvalidField
-from mnemata.domain.filter import EVERYTHING, Everything, Filter
+from mnemata.domain.filter import EVERYTHING, Filter, holds_always
 from mnemata.services.outcome import Remembered
 from mnemata.services.read import SortKey
 
@@ -88,7 +88,7 @@ def _condition(wanted: ForgetRequest) -> Filter:
     condition = filter_of(wanted.filter)
     if wanted.all and wanted.filter is not None:
         raise InvalidField(field="all", reason="is given beside a filter", remedy="Send one of the two")
-    if not wanted.all and isinstance(condition, Everything):
+    if not wanted.all and holds_always(condition):
         raise InvalidField(
             field="filter",
             reason="is empty and would forget everything",

@@ -193,7 +193,7 @@ OPERATIONS = (
         handler=restore_memory,
         tag=TAG,
         summary="Bring a version back",
-        description="As a new version. Without a version: what a forgotten memory was before it was forgotten, or "
+        description="As a new version. Without a version: what a forgotten or expired memory was last, or "
         "what any other was one version ago. An `expires_at` that is over by now is not brought back: the memory stays "
         "until it is given another.",
         body=RestoreRequest,
