@@ -19,7 +19,7 @@ from mnemata.domain.query import Mode, Query, Words
 from mnemata.domain.scope import Role, Scope
 from mnemata.platform import Platform
 from mnemata.services import forget
-from mnemata.services.outcome import Once, WaitFor
+from mnemata.services.outcome import Once, Remembered, WaitFor
 
 
 async def store(platform: Platform, scope: Scope, content: str, **fields: object) -> Memory:
@@ -140,18 +140,39 @@ async def test_forgetting_by_filter_goes_on_behind_what_another_call_took_first(
         ours = asyncio.create_task(
             platform.services.forget.by_filter(scope, condition, dry_run=False, wait_for=WaitFor.NONE)
         )
-        async with asyncio.timeout(60):
-            while not _waits_for_a_lock(watching):
-                await asyncio.sleep(0.02)
+        await _until_waiting_for_locks(watching, 1)
         other.commit()
         real = await ours
     assert (real.matched, real.forgotten) == (25, 15)
     assert (await platform.services.forget.by_filter(scope, condition)).matched == 0
 
 
-def _waits_for_a_lock(connection: psycopg.Connection) -> bool:
+async def test_a_batch_of_upserts_and_a_filter_that_forgets_wait_for_each_other_in_one_order(
+    platform: Platform, scope: Scope, database_url: str
+) -> None:
+    services = platform.services
+    memories = [await store(platform, scope, name, external_id=name, session_id="s") for name in ("b", "a")]
+    again = [MemoryDraft(content=f"{name} anew", external_id=name, session_id="s") for name in ("b", "a")]
+    condition = AnyOf(field=Field(name="session_id"), values=("s",))
+    with psycopg.connect(database_url) as other, psycopg.connect(database_url, autocommit=True) as watching:
+        other.execute("SELECT FROM memories WHERE id = %s FOR UPDATE", [max(one.id for one in memories)])
+        upsert = asyncio.create_task(services.remember.many(scope, again, wait_for=WaitFor.NONE))
+        await _until_waiting_for_locks(watching, 1)
+        forgetting = asyncio.create_task(
+            services.forget.by_filter(scope, condition, dry_run=False, wait_for=WaitFor.NONE)
+        )
+        await _until_waiting_for_locks(watching, 2)
+        other.commit()
+        stored, gone = await asyncio.gather(upsert, forgetting)
+    assert [result.memory.version for result in stored if isinstance(result, Remembered)] == [2, 2]
+    assert gone.forgotten == 2
+
+
+async def _until_waiting_for_locks(connection: psycopg.Connection, sessions: int) -> None:
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    return connection.execute(waiting).fetchone() != (0,)
+    async with asyncio.timeout(60):
+        while connection.execute(waiting).fetchone() != (sessions,):
+            await asyncio.sleep(0.02)
 
 
 async def test_the_past_can_be_read(platform: Platform, scope: Scope) -> None:

@@ -123,11 +123,11 @@ FROM memories AS m
 WHERE m.tenant = %(tenant)s AND m.external_id = ANY(%(external_ids)s::text[])
 
 -- name: lock_by_external_ids
--- Reads memories by the caller's own keys and locks their rows, everybody in the same order.
+-- Reads memories by the caller's own keys and locks their rows, in the order of ids as everybody who locks several.
 SELECT {columns}
 FROM memories AS m
 WHERE m.tenant = %(tenant)s AND m.external_id = ANY(%(external_ids)s::text[])
-ORDER BY m.external_id
+ORDER BY m.id
 FOR UPDATE
 
 -- name: page
