@@ -38,6 +38,9 @@ _TRANSACTION = statements("transaction")
 _CONTENTS = filled(statements("memories")["get_many"], {"columns": rows.memory_columns("m")})
 _FIRST_ID = "00000000-0000-0000-0000-000000000000"
 
+_PURGE_LOCK = 0x6D6E7075726765
+"""The advisory lock that purging transactions share: 'mnpurge' in ASCII."""
+
 Known: TypeAlias = "Callable[[MemoryId, int], Memory | None]"
 """Gives a memory at a version where the caller has it already."""
 
@@ -153,8 +156,11 @@ class PlatformTransaction:
     async def purge_due(self, before: datetime, *, limit: int) -> int:
         """Erase up to `limit` memories that were deleted before the moment: contents, versions, vectors; how many.
 
-        A vector stays where another memory of the tenant has the same text. A `purged` change stays.
+        A vector stays where another memory of the tenant has the same text. A `purged` change stays. One transaction at a
+        time: raises DeadlineExceeded where another one purges for longer than a lock is waited for.
         """
+        # Two at once would each see the other's memory with the same text, and both leave its vector.
+        await self.session.rows(_RETENTION["purge_alone"], {"lock": _PURGE_LOCK})
         spaces = [space.name for space in await self.embeddings.spaces()]
         parameters = {"before": before, "limit": limit, "now": self._clock.now(), "spaces": spaces}
         return await self._told(_RETENTION["purge_due"], parameters)

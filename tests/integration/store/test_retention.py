@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import psycopg
 import pytest
 
 from mnemata.domain.change import START
+from mnemata.domain.errors import DeadlineExceeded
 from mnemata.domain.memory import Operation
+from mnemata.store.database import Database
 
 pytestmark = pytest.mark.every_postgres
 
@@ -17,6 +21,14 @@ async def operations(database):
         return [
             (change.memory_id, change.operation) for change in await transaction.feed.read(START, limit=100)
         ]
+
+
+async def until_it_waits_for_a_lock(task, url):
+    """Or until it has ended."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection, asyncio.timeout(60):
+        while not task.done() and await (await connection.execute(waiting)).fetchone() is None:
+            await asyncio.sleep(0.02)
 
 
 async def test_expired_memory_gets_a_last_version_and_a_change(database, scope, make, clock):
@@ -104,6 +116,47 @@ async def test_purge_takes_the_oldest_first_and_no_more_than_asked(database, sco
         assert await transaction.purge_due(now, limit=2) == 2
     async with database.tenant(scope) as transaction:
         assert list(await transaction.memories.get_many([memory.id for memory in gone])) == [gone[0].id]
+
+
+async def test_two_purges_at_once_erase_the_vector_of_a_text_that_both_have(
+    database, scope, make, clock, space, url
+):
+    now = clock.now()
+    gone = [make("the same", deleted_at=now - timedelta(days=n)) for n in (2, 1)]
+    keys = [memory.embedding_key for memory in gone]
+    async with database.tenant(scope) as transaction:
+        await transaction.memories.insert(gone, operation=Operation.CREATED)
+        await transaction.embeddings.put(space, dict.fromkeys(keys, np.ones(4, dtype=np.float32)))
+
+    async def purge():
+        async with database.platform() as transaction:
+            return await transaction.purge_due(now, limit=1)
+
+    async with database.platform() as transaction:
+        assert await transaction.purge_due(now, limit=1) == 1
+        second = asyncio.create_task(purge())
+        await until_it_waits_for_a_lock(second, url)
+    assert await second == 1
+    async with database.tenant(scope) as transaction:
+        assert await transaction.memories.get_many([memory.id for memory in gone]) == {}
+        assert await transaction.embeddings.get(space, keys) == {}
+
+
+async def test_purge_waits_for_another_one_no_longer_than_for_any_lock(
+    database, url, options, metrics, clock
+):
+    hasty = replace(options, lock_timeout_s=0.05)
+    other = await Database.open(url, options=hasty, metrics=metrics, clock=clock)
+    try:
+        async with database.platform() as transaction:
+            await transaction.purge_due(clock.now(), limit=1)
+            with pytest.raises(DeadlineExceeded):
+                async with other.platform() as late:
+                    await late.purge_due(clock.now(), limit=1)
+        async with other.platform() as late:
+            assert await late.purge_due(clock.now(), limit=1) == 0
+    finally:
+        await other.close()
 
 
 async def test_scan_reads_every_memory_that_may_be_seen_in_pages(database, scope, other_scope, make, clock):

@@ -58,6 +58,10 @@ INSERT INTO changes AS c (memory_id, recorded_at, version, operation, tenant)
 SELECT id, updated_at, version, 'expired', tenant FROM ended ORDER BY id
 RETURNING c.memory_id
 
+-- name: purge_alone
+-- Waits for the purge of another transaction, and holds up others until this one ends.
+SELECT pg_advisory_xact_lock(%(lock)s::bigint)
+
 -- name: purge_due
 -- Erases memories that were deleted before a moment: contents, versions, and the vectors that no other memory of the
 -- tenant uses. A change row tells the indexes.
