@@ -151,7 +151,11 @@ class PlatformTransaction:
 
     async def expire_due(self, now: datetime, *, limit: int) -> int:
         """Mark up to `limit` memories as deleted whose time has come, with a version and a change each; how many."""
-        return await self._told(_RETENTION["expire_due"], {"now": now, "limit": limit})
+        found = await self.session.rows(_RETENTION["lock_expired"], {"now": now, "limit": limit})
+        if not found:
+            return 0
+        # A statement of its own: it sees what was committed until the rows were locked, and so the versions that end.
+        return await self._told(_RETENTION["expire"], {"now": now, "ids": [row[0] for row in found]})
 
     async def purge_due(self, before: datetime, *, limit: int) -> int:
         """Erase up to `limit` memories that were deleted before the moment: contents, versions, vectors; how many.

@@ -16,6 +16,14 @@ from mnemata.store.database import Database
 pytestmark = pytest.mark.every_postgres
 
 
+# What the platform does stops between its snapshot and the rows, for as long as somebody has the lock.
+HELD_UP = """
+    CREATE FUNCTION held_up() RETURNS boolean LANGUAGE plpgsql
+        AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN true; END';
+    CREATE POLICY held_up ON memories AS RESTRICTIVE FOR SELECT TO mnemata_platform USING (held_up());
+"""
+
+
 async def operations(database):
     async with database.platform() as transaction:
         return [
@@ -69,6 +77,31 @@ async def test_memory_that_somebody_is_changing_expires_next_time(database, scop
             assert await transaction.expire_due(clock.now(), limit=10) == 0
     async with database.platform() as transaction:
         assert await transaction.expire_due(clock.now(), limit=10) == 1
+
+
+async def test_change_that_commits_while_its_memory_expires_ends_in_the_history(
+    database, scope, make, clock, url
+):
+    memory = make(expires_at=clock.now())
+    changed = replace(memory, version=2, updated_at=memory.updated_at + timedelta(hours=1), importance=0.9)
+    async with database.tenant(scope) as transaction:
+        await transaction.memories.insert([memory], operation=Operation.CREATED)
+
+    async def expire():
+        async with database.platform() as transaction:
+            return await transaction.expire_due(clock.now(), limit=10)
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(HELD_UP)
+        connection.execute("SELECT pg_advisory_lock(1)")
+        expiring = asyncio.create_task(expire())
+        await until_it_waits_for_a_lock(expiring, url)
+        async with database.tenant(scope) as transaction:
+            await transaction.memories.replace([changed], operation=Operation.UPDATED)
+        connection.execute("SELECT pg_advisory_unlock(1)")
+        assert await expiring == 1
+        ends = connection.execute("SELECT version, replaced_at FROM versions ORDER BY version").fetchall()
+    assert ends == [(1, changed.updated_at), (2, clock.now()), (3, None)]
 
 
 async def test_purge_erases_contents_versions_and_vectors_that_nobody_else_uses(

@@ -14,24 +14,24 @@ SELECT count(*) FROM memories WHERE deleted_at IS NULL AND superseded_by IS NULL
 -- Finds when the next memory expires.
 SELECT min(expires_at) FROM memories WHERE deleted_at IS NULL AND expires_at IS NOT NULL
 
--- name: expire_due
--- Marks memories as deleted whose time has come, with a version and a change each. Those that somebody is changing at
--- this moment are left for the next time.
-WITH due AS MATERIALIZED (
-    SELECT m.id
-    FROM memories AS m
-    WHERE m.deleted_at IS NULL AND m.expires_at <= %(now)s
-    ORDER BY m.expires_at
-    LIMIT %(limit)s
-    FOR UPDATE SKIP LOCKED
-),
-ended AS (
+-- name: lock_expired
+-- Finds memories whose time has come, and locks them. Those that somebody is changing at this moment are left for the next
+-- time.
+SELECT m.id
+FROM memories AS m
+WHERE m.deleted_at IS NULL AND m.expires_at <= %(now)s
+ORDER BY m.expires_at
+LIMIT %(limit)s
+FOR UPDATE SKIP LOCKED
+
+-- name: expire
+-- Marks memories that are locked as deleted, where their time has come, with a version and a change each.
+WITH ended AS (
     UPDATE memories AS m
     SET
         deleted_at = greatest(%(now)s, m.updated_at), updated_at = greatest(%(now)s, m.updated_at),
         version = m.version + 1
-    FROM due
-    WHERE m.id = due.id
+    WHERE m.id = ANY(%(ids)s::uuid[]) AND m.deleted_at IS NULL AND m.expires_at <= %(now)s
     RETURNING
         m.id, m.version, m.updated_at, m.importance, m.created_at, m.occurred_at, m.expires_at, m.deleted_at,
         m.sequence, m.superseded_by, m.tenant, m.kind, m.user_id, m.agent_id, m.session_id, m.role, m.source,
