@@ -42,8 +42,10 @@ def scheduled(
     folder = _folder(settings, store)
 
     async def run() -> None:
-        await back_up(folder / scheduled_name(clock.now()), no_progress)
-        await asyncio.to_thread(rotate, folder, keep=settings.backup.keep)
+        # One moment for both: what was just made is the newest, however the clock is set meanwhile.
+        now = clock.now()
+        await back_up(folder / scheduled_name(now), no_progress)
+        await asyncio.to_thread(rotate, folder, keep=settings.backup.keep, now=now)
 
     return run
 

@@ -42,20 +42,21 @@ def newest_at(folder: Path) -> datetime | None:
         return None
 
 
-def rotate(folder: Path, keep: int) -> tuple[Path, ...]:
+def rotate(folder: Path, keep: int, *, now: datetime) -> tuple[Path, ...]:
     """Delete all scheduled backups but the newest `keep`; gives what was deleted. Blocking.
 
-    The newest good one always stays: where none of the kept verifies, the newest older one that does is kept too.
+    Names later than `now` count as the oldest: they were given while a clock was ahead. The newest good one always stays: where none of the kept verifies, the newest older one that does is kept too.
     Raises ConfigurationError where the folder does not let us.
     """
     if keep < 1:
         raise ValueError("keep at least one backup")
     with _explained(folder):
-        return _rotated(folder, keep)
+        return _rotated(folder, keep, now)
 
 
-def _rotated(folder: Path, keep: int) -> tuple[Path, ...]:
-    found = scheduled(folder)
+def _rotated(folder: Path, keep: int, now: datetime) -> tuple[Path, ...]:
+    latest = scheduled_name(now)
+    found = sorted(scheduled(folder), key=lambda path: path.name > latest)
     doomed = _without_newest_good(found[:keep], found[keep:])
     for path in doomed:
         path.unlink(missing_ok=True)

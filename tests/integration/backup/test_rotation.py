@@ -12,6 +12,7 @@ from mnemata.store.backup_archive import ArchiveWriter, Facts
 from mnemata.store.backup_rotation import newest_at, rotate, scheduled, scheduled_name
 
 FIRST = datetime(2026, 1, 31, 23, 59, 58, tzinfo=UTC)
+LATER = FIRST + timedelta(days=1)
 
 
 def write_backup(path: Path, at: datetime, *, damaged: bool = False) -> Path:
@@ -44,15 +45,26 @@ def test_a_name_says_its_time_in_utc_and_sorts_by_it():
 
 def test_only_the_newest_are_kept(tmp_path):
     made = backups_in(tmp_path, 6)
-    deleted = rotate(tmp_path, 2)
+    deleted = rotate(tmp_path, 2, now=LATER)
     assert set(deleted) == set(made[:4])
     assert scheduled(tmp_path) == [made[5], made[4]]
 
 
 def test_fewer_than_may_be_kept_all_stay(tmp_path):
     made = backups_in(tmp_path, 3)
-    assert rotate(tmp_path, 7) == ()
+    assert rotate(tmp_path, 7, now=LATER) == ()
     assert len(scheduled(tmp_path)) == len(made)
+
+
+def test_what_was_just_made_stays_and_names_of_the_future_are_the_first_to_go(tmp_path):
+    ahead = [write_backup(tmp_path / scheduled_name(LATER + timedelta(days=n)), FIRST) for n in (1, 2, 3)]
+    made, left = [], []
+    for hour in range(4):
+        now = FIRST + timedelta(hours=hour)
+        made.append(write_backup(tmp_path / scheduled_name(now), now))
+        rotate(tmp_path, 3, now=now)
+        left.append(set(scheduled(tmp_path)))
+    assert left == [{made[0], *ahead[1:]}, {*made[:2], ahead[2]}, set(made[:3]), set(made[1:])]
 
 
 def test_files_of_other_names_are_never_touched(tmp_path):
@@ -60,7 +72,7 @@ def test_files_of_other_names_are_never_touched(tmp_path):
     by_hand = write_backup(tmp_path / "before-the-upgrade.mnemata-backup", FIRST)
     letter = tmp_path / "mnemata-20260131T235958Z.txt"
     letter.write_text("keep me")
-    rotate(tmp_path, 1)
+    rotate(tmp_path, 1, now=LATER)
     assert by_hand.exists()
     assert letter.exists()
     assert len(scheduled(tmp_path)) == 1
@@ -68,13 +80,13 @@ def test_files_of_other_names_are_never_touched(tmp_path):
 
 def test_the_newest_good_backup_stays_when_the_newer_ones_are_damaged(tmp_path):
     made = backups_in(tmp_path, 5, damaged=range(3, 5))
-    rotate(tmp_path, 2)
+    rotate(tmp_path, 2, now=LATER)
     assert set(scheduled(tmp_path)) == {made[2], made[3], made[4]}
 
 
 def test_nothing_is_deleted_when_no_backup_is_good(tmp_path):
     made = backups_in(tmp_path, 4, damaged=range(4))
-    assert rotate(tmp_path, 1) == ()
+    assert rotate(tmp_path, 1, now=LATER) == ()
     assert set(scheduled(tmp_path)) == set(made)
 
 
@@ -86,18 +98,18 @@ def test_what_a_killed_backup_left_is_removed_and_one_in_the_making_stays(tmp_pa
         path.write_bytes(b"half")
         at = newest.stat().st_mtime - age_s
         os.utime(path, (at, at))
-    rotate(tmp_path, 5)
+    rotate(tmp_path, 5, now=LATER)
     assert not abandoned.exists()
     assert in_the_making.exists()
 
 
 def test_a_missing_folder_has_nothing_to_rotate(tmp_path):
-    assert rotate(tmp_path / "none", 3) == ()
+    assert rotate(tmp_path / "none", 3, now=LATER) == ()
 
 
 def test_keeping_none_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one"):
-        rotate(tmp_path, 0)
+        rotate(tmp_path, 0, now=LATER)
 
 
 def test_what_cannot_be_deleted_is_told_with_a_remedy(tmp_path):
@@ -105,7 +117,7 @@ def test_what_cannot_be_deleted_is_told_with_a_remedy(tmp_path):
     made[0].unlink()
     made[0].mkdir()
     with pytest.raises(ConfigurationError, match=r"cannot be deleted.*write to that folder"):
-        rotate(tmp_path, 1)
+        rotate(tmp_path, 1, now=LATER)
     assert made[1].exists()
 
 

@@ -9,7 +9,7 @@ from mnemata.domain.clock import ManualClock
 from mnemata.domain.errors import AlreadyExists, Forbidden
 from mnemata.domain.memory import MemoryDraft
 from mnemata.domain.scope import Role, Scope
-from mnemata.platform import Platform
+from mnemata.platform import Platform, backups
 from mnemata.settings import Settings
 from mnemata.store.backup_archive import verify
 from mnemata.store.backup_rotation import scheduled, scheduled_name
@@ -90,6 +90,21 @@ async def test_a_platform_that_is_restarted_all_the_time_makes_the_backups_that_
         await platform.close()
         assert counted(platform, "ok") == 0
     assert [path.name[8:24] for path in scheduled(folder)] == ["20260601T020000Z", "20260601T010000Z"]
+
+
+async def test_a_scheduled_backup_stays_where_an_older_one_was_made_while_the_clock_was_ahead(
+    platform: Platform, settings: Settings, tmp_path: Path
+) -> None:
+    often, clock = (
+        hourly(settings, tmp_path / "backups", keep=1),
+        ManualClock(datetime(2027, 6, 1, tzinfo=UTC)),
+    )
+    back_up = backups.backup_to(often, platform.store, clock)
+    run = backups.scheduled(often, platform.store, back_up, clock)
+    await run()
+    clock.set(datetime(2026, 6, 1, tzinfo=UTC))
+    await run()
+    assert [path.name[8:24] for path in scheduled(tmp_path / "backups")] == ["20260601T000000Z"]
 
 
 async def test_a_backup_after_which_the_old_ones_cannot_be_deleted_is_counted_as_failed(
