@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from mnemata import settings as settings_module
+from mnemata.domain.change import START, Change
 from mnemata.domain.errors import DataFolderLocked, MnemataError
 from mnemata.domain.memory import Memory, MemoryDraft
 from mnemata.domain.query import Mode, Query, Words
@@ -149,3 +152,46 @@ async def test_a_platform_can_be_closed_twice_and_opened_again(
     platform = await Platform.open(embedded_settings)
     assert await search(platform, scope, "walrus") == ["a walrus"]
     await platform.close()
+
+
+async def test_older_copy_of_the_data_that_was_put_back_is_searched_whole_and_keeps_its_changes(
+    embedded_settings: Settings, open_folder: Path, scope: Scope
+) -> None:
+    data, copy = open_folder / "data" / "postgres", open_folder / "copy"
+    async with opened(embedded_settings) as platform:
+        await store(platform, scope, "early bird")
+        epoch, changes = await history(platform)
+    copied(data, copy)
+    async with opened(embedded_settings) as platform:
+        for number in range(30):
+            await store(platform, scope, f"lost penguin {number}")
+    shutil.rmtree(data)
+    copied(copy, data)
+    async with opened(embedded_settings) as platform:
+        again, kept = await history(platform)
+        await store(platform, scope, "new walrus")
+        assert set(await search(platform, scope, "early new lost")) == {"early bird", "new walrus"}
+    # All of the changes written anew would take longer than a statement may, where there are many.
+    assert kept[: len(changes)] == changes
+    assert again.split("/")[0] != epoch.split("/")[0]
+    assert again.split("/")[1:] == epoch.split("/")[1:]
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[Platform]:
+    platform = await Platform.open(settings)
+    try:
+        await asyncio.wait_for(platform.index_ready.wait(), 60)
+        yield platform
+    finally:
+        await platform.close()
+
+
+async def history(platform: Platform) -> tuple[str, list[Change]]:
+    async with platform.store.database.platform() as transaction:
+        return await transaction.feed.epoch(), await transaction.feed.read(START, limit=100)
+
+
+def copied(folder: Path, to: Path) -> None:
+    """With its owner, who is another user than root."""
+    subprocess.run(["cp", "-a", folder, to], check=True)

@@ -92,9 +92,12 @@ class Feed(Repository):
         return "" if row is None else str(row[0])
 
     async def new_epoch(self) -> None:
-        """Begin another history: called after a restore from a dump, before anything reads the feed."""
+        """Begin another history: nothing trusts what was derived before.
+
+        Changes keep their positions: also in an older copy of its data, a server's own transactions are before those to come.
+        A restore from a dump, whose transactions were another server's, ages them too.
+        """
         await self._session.rows(_SQL["begin_epoch"])
-        await self._session.rows(_SQL["age_changes"])
 
     async def knows(self, position: Position) -> bool:
         """Whether the position can be of this history. False: the data is an older copy than the one it was read from."""
