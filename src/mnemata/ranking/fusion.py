@@ -19,8 +19,9 @@ class Convex:
 
     A convex combination with a theoretical minimum (Bruch, Gai & Ingber 2023).
 
-    Zero is the floor of both legs: no word matches, no likeness. So the order of two memories depends neither on how
-    many candidates were asked for nor on the poorest of them, and pages stay the same however deep one reads.
+    Zero is the floor of both legs: no word matches, no likeness. So the order of two memories that both legs have depends
+    neither on how many candidates were asked for nor on the poorest of them. One that a leg has not yet gets nothing from
+    it: `ranking.tiers` keeps pages the same however deep one reads.
     """
 
     vector_weight: float
@@ -49,19 +50,25 @@ class Personal(NamedTuple):
 
 
 class Fused(NamedTuple):
-    """A memory's place in the joined ranking, and in each leg that found it."""
+    """A memory's place in the joined ranking, and in each leg that found it. `earned`: the score, where it is shown with less."""
 
     memory_id: MemoryId
     score: float
     places: Sequence[Place] = ()
     personal: Personal | None = None
+    earned: float | None = None
+
+    def at_most(self, ceiling: float) -> Fused:
+        """The same hit, shown with no more than that."""
+        return self if self.score <= ceiling else self._replace(score=ceiling, earned=self.score)
 
     @property
     def explanation(self) -> Explanation:
+        earned = self.score if self.earned is None else self.earned
         return Explanation(
             scores={leg.value: score for leg, _, score in self.places},
             ranks={leg.value: rank for leg, rank, _ in self.places},
-            fused=self.score if self.personal is None else self.personal.fused,
+            fused=earned if self.personal is None else self.personal.fused,
             personal={} if self.personal is None else self.personal.parts,
         )
 
@@ -95,6 +102,18 @@ class Ranking(Sequence[Fused]):
 
     def __iter__(self) -> Iterator[Fused]:
         return map(self._hit, self._numbers)
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The hits' ids as 128-bit integers."""
+        return self._numbers
+
+    def without(self, others: Sequence[Ranking]) -> Ranking:
+        """The hits that none of the others has, in the same order, with the same scores and places."""
+        if not others:
+            return self
+        known = set[int]().union(*(other.numbers for other in others))
+        return Ranking([number for number in self._numbers if number not in known], self._scores, self._legs)
 
     def _hit(self, number: int) -> Fused:
         return Fused(MemoryId(UUID(int=number)), self._scores[number], _Places(self._legs, number))

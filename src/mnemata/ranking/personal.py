@@ -106,24 +106,32 @@ def affinity(profile: Profile, traits: Traits) -> Affinity:
     return {way: near for way, near in ways.items() if near > 0.0}
 
 
-def within_reach(ranked: Sequence[Fused], lift: Lift, *, top: int) -> int:
+def within_reach(ranked: Sequence[Fused], lift: Lift, *, top: int, span: float | None = None) -> int:
     """How many of the first hits can come among the first `top`: affinities of the others need not be known.
 
-    `ranked`: best first. Whatever is further behind the last of the top than the greatest lift stays behind it.
+    `ranked`: best first. Whatever is further behind the last of the top than the greatest lift stays behind it. `span`: as
+    for `personalize`.
     """
     if len(ranked) <= top:
         return len(ranked)
-    least = ranked[top - 1].score - lift.most * _span(ranked)
+    least = ranked[top - 1].score - lift.most * (span_of(ranked) if span is None else span)
     return bisect_right(ranked, -least, key=lambda fused: -fused.score)
 
 
-def personalize(ranked: Sequence[Fused], affinities: Mapping[MemoryId, Affinity], lift: Lift) -> list[Fused]:
+def personalize(
+    ranked: Sequence[Fused],
+    affinities: Mapping[MemoryId, Affinity],
+    lift: Lift,
+    *,
+    span: float | None = None,
+) -> list[Fused]:
     """Every hit, best first, ties by the score before and by memory id: each score raised by what its affinity is worth.
 
     `ranked`: best first. A lift is a share of the way from the floor to the best score (the floor is zero, or the poorest hit
-    where no score is above it), so that no hit overtakes another that is further ahead, in whatever kind of score.
+    where no score is above it), so that no hit overtakes another that is further ahead, in whatever kind of score. `span`:
+    that way, where `ranked` is a part of a ranking (`span_of` its top).
     """
-    span = _span(ranked)
+    span = span_of(ranked) if span is None else span
     lifted = [
         (_lifted(fused, lift.of(affinities[fused.memory_id]), span), fused.score)
         if fused.memory_id in affinities
@@ -142,7 +150,8 @@ def _lifted(fused: Fused, shares: Mapping[str, float], span: float) -> Fused:
     return fused._replace(score=score, personal=Personal(fused=fused.score, parts=parts))
 
 
-def _span(ranked: Sequence[Fused]) -> float:
+def span_of(ranked: Sequence[Fused]) -> float:
+    """The way from the floor to the best score, of which a lift is a share."""
     if not ranked:
         return 0.0
     best = ranked[0].score

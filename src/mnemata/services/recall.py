@@ -22,7 +22,8 @@ from mnemata.observability.metrics import Metrics
 from mnemata.query.plan import MAX_WINDOW
 from mnemata.ranking.defaults import DEPTH, FUSION
 from mnemata.ranking.diversity import diversify
-from mnemata.ranking.fusion import Fused, fuse, unranked
+from mnemata.ranking.fusion import Fused, Ranking, fuse, unranked
+from mnemata.ranking.tiers import Tier, cut, in_tiers
 from mnemata.services import cursors
 from mnemata.services.fallback import StoreSearch
 from mnemata.services.model_health import ModelHealth
@@ -42,11 +43,25 @@ class _Stages:
     ms: dict[str, float] = field(default_factory=dict)
 
     def lap(self, stage: str, since: float) -> None:
-        self.ms[stage] = (time.perf_counter() - since) * 1_000
+        self.add({stage: (time.perf_counter() - since) * 1_000})
+
+    def add(self, took_ms: Mapping[str, float]) -> None:
+        """A stage that comes several times counts as often."""
+        for stage, ms in took_ms.items():
+            self.ms[stage] = self.ms.get(stage, 0.0) + ms
 
     def total(self) -> dict[str, float]:
         self.lap("total", self.started)
         return {stage: round(value, 3) for stage, value in self.ms.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What the legs gave, joined, and how many memories match."""
+
+    tiers: Sequence[Tier]
+    total: int
+    degraded: tuple[str, ...]
 
 
 class Recall:
@@ -87,28 +102,27 @@ class Recall:
         if query.words.empty and not query.text.strip():
             return await self._newest(scope, query, offset=offset, mark=mark, stages=stages)
         vector, degraded = await self._embed(scope, query, stages)
+        following = offset + query.limit
         # One more than the page shows: it says whether there is another page.
-        depth = max(DEPTH, offset + query.limit + 1)
-        legs = await self._legs(scope, query, vector, depth=depth, stages=stages)
-        ranked = self._rank(legs, stages)
+        found = await self._found(scope, query, vector, wanted=min(following + 1, MAX_WINDOW), stages=stages)
+        tiers, degraded = found.tiers, (*degraded, *found.degraded)
         if query.personalize_for is not None:
             regarded = await self._regard(
-                scope, query, ranked, stages, user_id=query.personalize_for, offset=offset
+                scope, query, tiers, stages, user_id=query.personalize_for, offset=offset
             )
-            ranked, degraded = regarded.hits, (*degraded, *regarded.degraded)
+            tiers, degraded = regarded.tiers, (*degraded, *regarded.degraded)
         if query.diversity > 0.0:
-            ranked = await self._diversify(scope, query, ranked, stages)
-        page = ranked[offset : min(offset + query.limit, MAX_WINDOW)]
+            tiers = await self._diversify(scope, query, tiers, stages)
+        page = cut(tiers, offset, min(following, MAX_WINDOW))
         hits = await self._hydrate(scope, query, page, stages)
-        following = offset + query.limit
-        more = following < min(len(ranked), MAX_WINDOW)
+        more = following < min(sum(len(tier.hits) for tier in tiers), MAX_WINDOW)
         return self._answered(
             query.mode,
             Answer(
                 search_id=str(self._ids.new()),
                 hits=hits,
-                total=legs.total,
-                degraded=tuple(sorted({*degraded, *legs.degraded})),
+                total=found.total,
+                degraded=tuple(sorted(set(degraded))),
                 took_ms=stages.total(),
                 next_cursor=cursors.encode(mark, [following - query.offset]) if more else None,
                 filters=query.filter,
@@ -203,6 +217,25 @@ class Recall:
         self._health.worked()
         return vector, ()
 
+    async def _found(
+        self, scope: Scope, query: Query, vector: Vector | None, *, wanted: int, stages: _Stages
+    ) -> _Found:
+        """At least as many hits as wanted, where there are so many, in a tier for each depth: each is twice the one before."""
+        # Every depth is asked for by itself, as for the pages above: the beginning of a deeper answer may be another. A graph
+        # that is asked for more neighbours walks further and finds nearer ones, what more words found stands in between, and
+        # of many that are alike others come.
+        depth = DEPTH
+        added, degraded = list[Ranking](), set[str]()
+        while True:
+            legs = await self._legs(scope, query, vector, depth=depth, stages=stages)
+            added.append(self._rank(legs, stages).without(added))
+            degraded.update(legs.degraded)
+            spent = max(len(legs.lexical), len(legs.vector)) < depth or depth >= MAX_WINDOW
+            if spent or sum(map(len, added)) >= wanted:
+                return _Found(tiers=in_tiers(added), total=legs.total, degraded=tuple(degraded))
+            # No page reaches further down than the window: nor need a leg.
+            depth = min(2 * depth, MAX_WINDOW)
+
     async def _legs(
         self, scope: Scope, query: Query, vector: Vector | None, *, depth: int, stages: _Stages
     ) -> Legs:
@@ -219,7 +252,7 @@ class Recall:
                 log.warning("index_unavailable", code=error.code)
                 legs = await self._from_store(scope, query, vector, depth=depth)
         stages.lap("search", since)
-        stages.ms.update(legs.took_ms)
+        stages.add(legs.took_ms)
         return legs
 
     async def _from_store(self, scope: Scope, query: Query, vector: Vector | None, *, depth: int) -> Legs:
@@ -236,7 +269,7 @@ class Recall:
         # The past is not in the index and never was: only an answer about the present is degraded by its absence.
         return legs if query.as_of is not None else replace(legs, degraded=(*legs.degraded, "index"))
 
-    def _rank(self, legs: Legs, stages: _Stages) -> Sequence[Fused]:
+    def _rank(self, legs: Legs, stages: _Stages) -> Ranking:
         since = time.perf_counter()
         ranked = fuse(legs.lexical, legs.vector, FUSION)
         stages.lap("fuse", since)
@@ -246,7 +279,7 @@ class Recall:
         self,
         scope: Scope,
         query: Query,
-        ranked: Sequence[Fused],
+        tiers: Sequence[Tier],
         stages: _Stages,
         *,
         user_id: str,
@@ -254,24 +287,30 @@ class Recall:
     ) -> Ranked:
         since = time.perf_counter()
         # Diversity chooses among more hits than a page shows.
-        top = max(offset + query.limit, DEPTH if query.diversity > 0.0 else 0)
-        regarded = await self._personalize.rank(scope, ranked, top=top, user_id=user_id, as_of=query.as_of)
+        stop = max(offset + query.limit, DEPTH if query.diversity > 0.0 else 0)
+        regarded = await self._personalize.rank(
+            scope, tiers, asked=range(offset, stop), user_id=user_id, as_of=query.as_of
+        )
         stages.lap("personalize", since)
         return regarded
 
     async def _diversify(
-        self, scope: Scope, query: Query, ranked: Sequence[Fused], stages: _Stages
-    ) -> Sequence[Fused]:
+        self, scope: Scope, query: Query, tiers: Sequence[Tier], stages: _Stages
+    ) -> Sequence[Tier]:
+        """The pool is the top of the first tier, whichever page is read."""
         since = time.perf_counter()
+        first, *others = tiers
         try:
-            vectors = await self._index.vectors(scope.tenant, [fused.memory_id for fused in ranked[:DEPTH]])
+            vectors = await self._index.vectors(
+                scope.tenant, [fused.memory_id for fused in first.hits[:DEPTH]]
+            )
         except (IndexUnavailable, IndexDamaged) as error:
             # The hits came from the store, which says so: they stay in its order.
             log.warning("index_unavailable", code=error.code)
-            return ranked
-        diverse = diversify(ranked, vectors, diversity=query.diversity)
+            return tiers
+        diverse = replace(first, hits=diversify(first.hits, vectors, diversity=query.diversity))
         stages.lap("diversify", since)
-        return diverse
+        return [diverse, *others]
 
     async def _hydrate(
         self, scope: Scope, query: Query, page: Sequence[Fused], stages: _Stages
