@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mnemata.cli import people
 from mnemata.cli.call import Call
+from mnemata.cli.exits import ServerProblem
 from mnemata.cli.options import (
     Agent,
     FilterText,
@@ -20,7 +21,10 @@ from mnemata.cli.options import (
     in_path,
     wait_for,
 )
-from mnemata.domain.errors import InvalidField
+from mnemata.domain.errors import InvalidField, Kind
+
+if TYPE_CHECKING:
+    from mnemata.cli.client import Client
 
 
 async def forget(
@@ -46,17 +50,19 @@ async def forget(
     A filter only counts what it matches unless --yes is given.
     """
     narrowed = filter_of(condition, user=user, agent=agent, session=session, kind=kind, tags=tag)
-    _check_choice(memory_id, narrowed, everything=everything, undo=undo)
+    _check_choice(memory_id, narrowed, everything=everything, undo=undo, if_version=if_version)
     if memory_id is None:
         chosen = {"all": True} if everything else {"filter": narrowed}
         await _forget_matching(call, chosen, really=yes, wait=wait)
     elif undo:
-        await _bring_back(call, memory_id, wait=wait)
+        await _bring_back(call, memory_id, if_version=if_version, wait=wait)
     else:
         await _forget_one(call, memory_id, if_version=if_version, wait=wait)
 
 
-def _check_choice(memory_id: str | None, narrowed: dict[str, Any], *, everything: bool, undo: bool) -> None:
+def _check_choice(
+    memory_id: str | None, narrowed: dict[str, Any], *, everything: bool, undo: bool, if_version: int | None
+) -> None:
     if [memory_id is not None, bool(narrowed), everything].count(True) != 1:
         raise InvalidField(
             field="forget",
@@ -65,29 +71,71 @@ def _check_choice(memory_id: str | None, narrowed: dict[str, Any], *, everything
         )
     if undo and memory_id is None:
         raise InvalidField(field="--undo", reason="needs the id of a forgotten memory", remedy="Give the id")
+    if if_version is not None and memory_id is None:
+        raise InvalidField(field="--if-version", reason="needs the id of one memory", remedy="Give the id")
 
 
 async def _forget_one(call: Call, memory_id: str, *, if_version: int | None, wait: bool) -> None:
     from mnemata.cli.connection import connected
 
-    headers = {} if if_version is None else {"if-match": f'"{if_version}"'}
     async with connected(call) as client:
         await client.delete(
-            f"/v1/memories/{in_path(memory_id)}", params={"wait_for": wait_for(wait)}, headers=headers
+            _path(memory_id), params={"wait_for": wait_for(wait)}, headers=_only_at(if_version)
         )
     call.output.answer({"forgotten": 1, "id": memory_id}, lambda console: console.print(memory_id))
     call.output.note(f"forgotten; `mnemata forget --undo {memory_id}` brings it back")
 
 
-async def _bring_back(call: Call, memory_id: str, *, wait: bool) -> None:
+async def _bring_back(call: Call, memory_id: str, *, if_version: int | None, wait: bool) -> None:
     from mnemata.cli.connection import connected
 
     async with connected(call) as client:
+        seen, request = await _to_undo(client, memory_id)
         memory = await client.post(
-            f"/v1/memories/{in_path(memory_id)}:restore", {}, params={"wait_for": wait_for(wait)}
+            f"{_path(memory_id)}:restore",
+            request,
+            params={"wait_for": wait_for(wait)},
+            # What was seen to be forgotten: one that somebody else brings back meanwhile is not taken back a version.
+            headers=_only_at(seen if if_version is None else if_version),
         )
     call.output.answer(memory, lambda console: console.print(memory["id"]))
     call.output.note(f"restored as version {memory['version']}")
+
+
+async def _to_undo(client: Client, memory_id: str) -> tuple[int, dict[str, Any]]:
+    """The version that a forgotten or expired memory is at, and the request that brings it back.
+
+    Raises InvalidField for any other: a restore without a version takes such a one back to what it was before.
+    """
+    newest = (await client.get(f"{_path(memory_id)}/history"))["items"][0]["memory"]
+    if newest["deleted_at"] is not None:
+        return newest["version"], {}
+    if await _is_there(client, memory_id):
+        raise InvalidField(
+            field="--undo",
+            reason="the memory is not forgotten: nothing to undo",
+            remedy=f"See `mnemata show {memory_id} --history`",
+        )
+    # It has expired and is not swept yet: what it was when it did is its newest version.
+    return newest["version"], {"version": newest["version"]}
+
+
+async def _is_there(client: Client, memory_id: str) -> bool:
+    try:
+        await client.get(_path(memory_id))
+    except ServerProblem as problem:
+        if problem.kind is not Kind.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+def _path(memory_id: str) -> str:
+    return f"/v1/memories/{in_path(memory_id)}"
+
+
+def _only_at(version: int | None) -> dict[str, str]:
+    return {} if version is None else {"if-match": f'"{version}"'}
 
 
 async def _forget_matching(call: Call, chosen: dict[str, Any], *, really: bool, wait: bool) -> None:

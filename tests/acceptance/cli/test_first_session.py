@@ -109,6 +109,42 @@ def test_changed_version_is_not_forgotten_by_mistake(shared_server):
     assert command.json("show", added["id"])["content"] == "second"
 
 
+def test_undo_of_a_memory_that_is_not_forgotten_leaves_it_as_it_is(shared_server):
+    command = shared_server.command
+    added = command.json("add", "first", "--external-id", "undone")
+    command("add", "second", "--external-id", "undone")
+
+    refused = command("forget", added["id"], "--undo", code=2)
+
+    assert f"nothing to undo. See `mnemata show {added['id']} --history`" in refused.err
+    shown = command.json("show", added["id"])
+    assert (shown["content"], shown["version"]) == ("second", 2)
+
+
+def test_undo_of_a_memory_that_has_expired_brings_back_what_it_was_then(shared_server):
+    command = shared_server.command
+    added = command.json("add", "first", "--external-id", "expired")
+    command("add", "second", "--external-id", "expired", "--ttl", "0.001")
+    command("show", added["id"], code=3)
+
+    command("forget", added["id"], "--undo")
+
+    shown = command.json("show", added["id"])
+    assert (shown["content"], shown["expires_at"]) == ("second", None)
+
+
+def test_forgotten_memory_comes_back_only_at_the_version_named(shared_server):
+    command = shared_server.command
+    added = command.json("add", "kept by its version")
+    command("forget", added["id"])
+
+    command("forget", added["id"], "--undo", "--if-version", "1", code=5)
+    command("show", added["id"], code=3)
+    command("forget", added["id"], "--undo", "--if-version", "2")
+
+    assert command.json("show", added["id"])["version"] == 3
+
+
 def test_reader_that_goes_away_is_no_error_worth_a_traceback(shared_server):
     listing = shared_server.command.start("status")
     listing.stdout.close()

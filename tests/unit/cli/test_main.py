@@ -189,6 +189,7 @@ def test_cache_may_be_switched_off(mnemata_command, monkeypatch):
         ("nothing",),
         ("forget", "0197", "--user", "ana"),
         ("forget", "--undo", "--user", "ana"),
+        ("forget", "--user", "ana", "--if-version", "1", "--yes"),
         ("add", "x", "--metadata", "[]"),
         ("import", "missing.jsonl"),
         ("import", "-", "--map", "colour=x"),
