@@ -107,6 +107,16 @@ def test_refused_lines_are_told_on_stderr_without_a_file_for_them(shared_server,
     assert "1 memory stored" in ran.out
 
 
+def test_lines_whose_id_is_null_are_memories_of_their_own(shared_server, tmp_path):
+    file = written(
+        tmp_path / "null.jsonl", [{"_id": None, "text": f"nameless {number}"} for number in (1, 2)]
+    )
+
+    report = shared_server.command.json("import", str(file))
+
+    assert (report["stored"], report["updated"]) == (2, 0)
+
+
 @pytest.mark.parametrize("gzipped", [False, True])
 def test_own_fields_are_read_from_stdin_and_from_gzip(shared_server, tmp_path, gzipped):
     kind = f"own-{gzipped}"
@@ -123,9 +133,12 @@ def test_own_fields_are_read_from_stdin_and_from_gzip(shared_server, tmp_path, g
 def test_listed_memories_go_into_another_folder_and_a_second_time_change_nothing(
     shared_server, command, tmp_path
 ):
-    shared_server.command("add", "moved", "--kind", "moved", "--user", "ana")
-    items = shared_server.command.json("list", "--kind", "moved")["items"]
-    file = written(tmp_path / "moved.jsonl", items)
+    large = f'{{"n": {2**63 - 1}}}'
+    shared_server.command("add", "moved", "--kind", "moved", "--user", "ana", "--metadata", large)
+    listed = shared_server.command("list", "--kind", "moved", "--json").out
+    items = json.loads(listed)["items"]
+    file = tmp_path / "moved.json"
+    file.write_text(listed)
 
     first = command.json("import", str(file))
     second = command.json("import", str(file))
@@ -133,6 +146,7 @@ def test_listed_memories_go_into_another_folder_and_a_second_time_change_nothing
     assert (first["stored"], second["stored"], second["updated"], second["unchanged"]) == (1, 0, 0, 1)
     (memory,) = command.json("list")["items"]
     assert (memory["content"], memory["user_id"], memory["external_id"]) == ("moved", "ana", items[0]["id"])
+    assert memory["metadata"] == {"n": 2**63 - 1}
 
 
 def test_fields_come_from_where_they_are_mapped(shared_server, tmp_path):
@@ -151,3 +165,12 @@ def test_fields_come_from_where_they_are_mapped(shared_server, tmp_path):
 
     (memory,) = shared_server.command.json("list", "--user", "eve")["items"]
     assert memory["session_id"] == "eve/4"
+
+
+def test_names_of_a_line_itself_can_be_mapped(shared_server, tmp_path):
+    file = written(tmp_path / "n.jsonl", [{"message": "we met", "who": "joe"}])
+
+    shared_server.command("import", str(file), "--map", "content=message", "--map", "user_id=who")
+
+    (memory,) = shared_server.command.json("list", "--user", "joe")["items"]
+    assert memory["content"] == "we met"

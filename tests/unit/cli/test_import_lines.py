@@ -124,3 +124,82 @@ def test_file_that_cannot_be_read_to_its_end_is_refused_there_and_the_next_is_re
     assert (bad.code, reason in bad.reason) == ("unreadable", True)
     assert bad.place.line == len(whole) + 1
     assert isinstance(last, Line)
+
+
+PAGE = {
+    "items": [{"content": "one"}, {"content": "two", "metadata": {"n": 9_223_372_036_854_775_807}}],
+    "total": 2,
+}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_page_of_memories_stands_for_its_items(tmp_path, indent, gzipped):
+    file = tmp_path / ("page.json.gz" if gzipped else "page.json")
+    data = json.dumps(PAGE, indent=indent).encode()
+    file.write_bytes(gzip.compress(data) if gzipped else data)
+
+    found, positions = read(file)
+
+    assert [item.value for item in found] == PAGE["items"]
+    assert [str(item.place) for item in found] == [f"{file}:1, item 1", f"{file}:1, item 2"]
+    assert positions == [file.stat().st_size] * 2
+
+
+def test_page_after_page_on_lines_of_their_own_are_read(tmp_path):
+    file = tmp_path / "pages.jsonl"
+    file.write_text(f"{json.dumps(PAGE)}\n{json.dumps(PAGE)}\n")
+
+    found, _ = read(file)
+
+    assert [(item.place.line, item.place.item) for item in found] == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+def test_item_that_is_no_object_is_refused_by_its_number(tmp_path):
+    file = tmp_path / "page.json"
+    file.write_text(json.dumps({"items": [3, {"content": "good"}]}, indent=2))
+
+    (bad, good), _ = read(file)
+
+    assert bad.as_json()["item"] == 1
+    assert good.value == {"content": "good"}
+
+
+def test_one_memory_may_stand_on_many_lines(tmp_path):
+    file = tmp_path / "memory.json"
+    file.write_text("\n" + json.dumps({"content": "one", "items": [1]}, indent=2))
+
+    (found,), _ = read(file)
+
+    assert (found.value, found.place.line) == ({"content": "one", "items": [1]}, 2)
+
+
+def test_array_on_many_lines_is_refused_once_with_what_to_do(tmp_path):
+    file = tmp_path / "array.json"
+    file.write_text(json.dumps(PAGE["items"], indent=2))
+
+    (bad,), _ = read(file)
+
+    assert "jq -c '.[]'" in bad.reason
+
+
+def test_document_above_the_limit_is_refused_once_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "MAX_DOCUMENT_BYTES", 50)
+    file = tmp_path / "page.json"
+    file.write_text(json.dumps(PAGE, indent=2))
+
+    (bad,), _ = read(file)
+
+    assert (bad.code, "jq -c '.items[]'" in bad.reason) == ("too_large", True)
+
+
+@pytest.mark.parametrize("cut", ['{"content": ', '{"content": "one"', "{", "["])
+def test_first_line_that_was_cut_off_is_refused_alone(tmp_path, cut):
+    file = tmp_path / "a.jsonl"
+    file.write_text(f'\n{cut}\n\n{{"content": "good"}}\n{{"content": "better"}}\n')
+
+    found, positions = read(file)
+
+    assert isinstance(found[0], Refused)
+    assert [item.place.line for item in found] == [2, 4, 5]
+    assert positions[-1] == file.stat().st_size

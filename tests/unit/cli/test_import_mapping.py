@@ -30,6 +30,10 @@ def test_retrieval_line_without_title_has_no_empty_first_line():
     assert PLAIN.memory({"_id": 7, "title": "", "text": "alone"}) == {"external_id": "7", "content": "alone"}
 
 
+def test_retrieval_line_whose_id_is_null_has_no_external_id():
+    assert PLAIN.memory({"_id": None, "text": "alone"}) == {"content": "alone"}
+
+
 def test_own_line_is_taken_as_it_is():
     line = {"content": "x", "user_id": "ana", "tags": ["a"], "unknown": 1}
 
@@ -87,6 +91,19 @@ def test_field_whose_source_is_missing_is_left_out():
 )
 def test_mapped_value_fits_its_field(option, field, value):
     assert with_options(PLAIN, [option]).memory(TURN)[field] == value
+
+
+def test_names_of_a_line_that_were_mapped_are_not_sent_themselves():
+    line = {"message": "we met", "who": {"first": "joe"}, "role": "Joe", "other": 1}
+    chosen = with_options(PLAIN, ["content=message", "user_id={who.first}/{role}", "source=role"])
+
+    assert chosen.memory(line) == {
+        "content": "we met",
+        "user_id": "joe/Joe",
+        "role": "Joe",
+        "source": "Joe",
+        "other": 1,
+    }
 
 
 def test_option_wins_over_preset():

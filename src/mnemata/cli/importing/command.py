@@ -55,7 +55,7 @@ async def import_files(
         typer.Option(
             "--map",
             metavar="FIELD=SOURCE",
-            help="Where a field comes from: user_id=metadata.name or session_id={metadata.a}/{metadata.b}.",
+            help="Where a field comes from: content=message, user_id=metadata.name or session_id={metadata.a}/{metadata.b}.",
         ),
     ] = None,
     batch_size: Annotated[
@@ -77,7 +77,8 @@ async def import_files(
 ) -> None:
     """Store memories from files of JSON lines.
 
-    A line holds a memory's fields, or those of a retrieval set: _id, title, text, metadata.
+    A line holds a memory's fields, or those of a retrieval set: _id, title, text, metadata. What `mnemata list --json`
+    and the API give out is taken too: each item of its `items` is a memory.
 
     It may be run again: a line with an external id (or _id) changes its memory instead of adding one. Ends with
     exit code 2 if any line was refused; the others are stored.

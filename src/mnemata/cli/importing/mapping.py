@@ -16,6 +16,8 @@ _TIMES = frozenset({"occurred_at", "expires_at"})
 TARGETS = _TEXTS | _TIMES | {"sequence", "importance", "ttl_s", "tags"}
 """Every field that a mapping may fill."""
 
+_FIELDS = TARGETS | {"metadata", "embedding", "superseded_by"}
+
 # What only the store says of a memory; a line that was exported brings it along.
 _READ_ONLY = frozenset({"id", "tenant", "content_hash", "created_at", "updated_at", "version", "deleted_at"})
 _HOLE = re.compile(r"\{([^{}]+)\}")
@@ -26,7 +28,8 @@ class FieldMap:
     """`fields`: target to a path (`metadata.speaker`) or a template (`{metadata.a}/{metadata.b}`).
 
     `appended`: a template put behind the content of each line that has all of its parts.
-    A line without a part of a source is stored without that field.
+    A line without a part of a source is stored without that field. What a line holds beside a memory's fields, and a
+    source names, is not sent itself.
     """
 
     fields: Mapping[str, str]
@@ -39,10 +42,17 @@ class FieldMap:
             value = _value(line, source)
             if value is not None:
                 memory[target] = _fitting(target, value)
+        for name in self._beside_fields():
+            memory.pop(name, None)
         extra = _filled(line, self.appended) if self.appended else None
         if extra:
             memory["content"] = f"{memory.get('content', '')}{extra}"
         return memory
+
+    def _beside_fields(self) -> set[str]:
+        """The names at the beginning of each source that are no fields of a memory."""
+        paths = (path for source in self.fields.values() for path in _HOLE.findall(source) or [source])
+        return {path.partition(".")[0] for path in paths} - _FIELDS
 
 
 PLAIN = FieldMap(fields=MappingProxyType({}))
@@ -87,7 +97,7 @@ def with_options(chosen: FieldMap, options: Iterable[str]) -> FieldMap:
             raise InvalidField(
                 field=f"--map {option}",
                 reason="is not FIELD=SOURCE with a field that a memory has",
-                remedy=f"Fields: {', '.join(sorted(TARGETS))}; sources: metadata.speaker or '{{metadata.a}}/{{metadata.b}}'",
+                remedy=f"Fields: {', '.join(sorted(TARGETS))}; sources: speaker, metadata.speaker or '{{metadata.a}}/{{metadata.b}}'",
             )
         fields[target] = source
     return replace(chosen, fields=MappingProxyType(fields))
@@ -97,9 +107,10 @@ def _own_fields(line: Mapping[str, Any]) -> dict[str, Any]:
     if "_id" in line and "text" in line:
         parts = (line.get("title"), line["text"])
         memory: dict[str, Any] = {
-            "external_id": str(line["_id"]),
-            "content": "\n".join(part for part in parts if isinstance(part, str) and part),
+            "content": "\n".join(part for part in parts if isinstance(part, str) and part)
         }
+        if line["_id"] is not None:
+            memory["external_id"] = str(line["_id"])
         return memory | ({"metadata": line["metadata"]} if line.get("metadata") else {})
     memory = {name: value for name, value in line.items() if name not in _READ_ONLY and value is not None}
     if "id" in line and "external_id" not in memory:
