@@ -77,9 +77,12 @@ async def _restored(settings: Settings, file: Path, progress: Callable[[int, int
     from mnemata.cli.store_access import opened_store
     from mnemata.observability import logging
     from mnemata.store import backup, migrate
+    from mnemata.store.backup_archive import verify
     from mnemata.store.backup_tools import PostgresTools
 
     logging.configure(format=settings.log.format, level="error")
+    # Opening makes a folder and starts PostgreSQL: not for a file that cannot be restored.
+    await asyncio.to_thread(verify, file)
     with opened_store(settings) as url:
         manifest = await backup.restore(file, url, tools=PostgresTools.bundled(), progress=progress)
         await asyncio.to_thread(migrate.migrate, url)

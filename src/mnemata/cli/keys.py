@@ -10,6 +10,7 @@ import typer
 from mnemata.cli import people
 from mnemata.cli.call import Call
 from mnemata.cli.options import in_path
+from mnemata.domain.errors import InvalidField
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,15 +54,37 @@ async def list_keys(call: Call) -> None:
 
 
 async def revoke(
-    call: Call, key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, as listed.")]
+    call: Call,
+    key: Annotated[
+        str,
+        typer.Argument(metavar="KEY_ID", help="The key's id, as listed, or the key itself, which tells it."),
+    ],
 ) -> None:
     """Make an API key useless, at once."""
     from mnemata.cli.connection import connected
 
+    key_id = _id_of(key)
     async with connected(call) as client:
         await client.delete(f"/v1/keys/{in_path(key_id)}")
     call.output.answer({"revoked": key_id}, lambda console: console.print(f"revoked {key_id}"))
 
+
+def _id_of(key: str) -> str:
+    """The id in what `keys create` printed: the whole of that must reach no URL, log or message. Raises InvalidField."""
+    if not key.startswith(_KEY_BEGINS):
+        return key
+    key_id, separator, _ = key.removeprefix(_KEY_BEGINS).partition("_")
+    if not separator or not key_id:
+        raise InvalidField(
+            field="KEY_ID",
+            reason="is a part of a key that does not tell its id",
+            remedy="`mnemata keys list` shows the ids",
+        )
+    return key_id
+
+
+_KEY_BEGINS = "mk_"
+"""What a key itself begins with: `mk_<id>_<secret>`."""
 
 _TITLES = ("ID", "TENANT", "ROLE", "LABEL", "CREATED", "LAST USED", "REVOKED")
 

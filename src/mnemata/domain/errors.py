@@ -146,7 +146,7 @@ class KeyNotFound(MnemataError):
     code = "key_not_found"
 
     def sentence(self) -> str:
-        return f"There is no API key {self.facts['key_id']}."
+        return f"There is no API key {self.facts['key_id']}. List the keys."
 
 
 class GenerationNotFound(MnemataError):
@@ -156,7 +156,7 @@ class GenerationNotFound(MnemataError):
     code = "generation_not_found"
 
     def sentence(self) -> str:
-        return f"There is no generation '{self.facts['name']}' of the search index."
+        return f"There is no generation '{self.facts['name']}' of the search index. List the generations."
 
 
 class GenerationRefused(MnemataError):

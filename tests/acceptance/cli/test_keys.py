@@ -59,4 +59,27 @@ def test_keys_made_before_and_kept_by_a_server_still_open_the_next_one(command, 
 
 
 def test_key_that_is_not_there_cannot_be_revoked(guarded):
-    guarded.command("keys", "revoke", "0123456789abcdef", code=3)
+    refused = guarded.command("keys", "revoke", "0123456789abcdef", code=3)
+
+    assert "There is no API key 0123456789abcdef. List the keys." in refused.err
+
+
+def test_generation_that_is_not_there_is_told_with_where_they_are_listed(guarded):
+    refused = guarded.command("index", "drop", "nowhere", code=3)
+
+    assert "List the generations." in refused.err
+
+
+def test_key_is_revoked_by_its_secret_which_is_not_shown(guarded):
+    owner = guarded.command
+    made = owner.json("keys", "create", "leaked")
+
+    ran = owner("keys", "revoke", made["secret"])
+    again = owner("keys", "revoke", f"mk_{'0' * 16}_{made['secret'][-43:]}", code=3)
+    part = owner("keys", "revoke", "mk_" + made["secret"][-43:].replace("_", "x"), code=2)
+
+    assert ran.out.strip() == f"revoked {made['key']['id']}"
+    assert made["secret"][-20:].replace("_", "x") not in (ran.out + ran.err + again.err + part.err).replace(
+        "_", "x"
+    )
+    assert owner("--url", guarded.url, "--api-key", made["secret"], "list", code=4)

@@ -134,6 +134,17 @@ def test_damaged_backup_is_refused(made_backup, command, tmp_path):
     refused = command("restore", str(damaged), code=2)
 
     assert "not a whole backup" in refused.err
+    assert not command.data_dir.exists()
+
+
+def test_file_that_is_no_backup_is_refused_before_a_folder_is_made(command, tmp_path):
+    other = tmp_path / "other.backup"
+    other.write_text("something else")
+
+    refused = command("restore", str(other), code=2)
+
+    assert "not a whole backup" in refused.err
+    assert not command.data_dir.exists()
 
 
 def test_restore_into_a_folder_that_a_server_has_is_refused_with_its_pid(made_backup, shared_server):
