@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mnemata.cli.exits import Interrupted, ReaderGone
 from mnemata.cli.output import Output
 
 if TYPE_CHECKING:
@@ -90,11 +93,14 @@ def command(function: Callable[..., Coroutine[Any, Any, None]] | Callable[..., N
 
     def run(**given: Any) -> None:
         call = begin(given.pop(_CONTEXT), {name: given.pop(name) for name, _, _ in _EVERYWHERE})
-        outcome = function(call, **given)
-        if inspect.iscoroutine(outcome):
-            import asyncio
+        with _ends_told():
+            outcome = function(call, **given)
+            if inspect.iscoroutine(outcome):
+                import asyncio
 
-            asyncio.run(outcome)
+                asyncio.run(outcome)
+            # Here, where it can still be told, rather than when Python ends.
+            sys.stdout.flush()
 
     signature = inspect.signature(function, eval_str=True)
     own = list(signature.parameters.values())[1:]
@@ -102,6 +108,17 @@ def command(function: Callable[..., Coroutine[Any, Any, None]] | Callable[..., N
     run.__annotations__ = {item.name: item.annotation for item in [_context(), *own, *_everywhere()]}
     run.__name__, run.__doc__ = function.__name__, function.__doc__
     return run
+
+
+@contextmanager
+def _ends_told() -> Generator[None]:
+    """Ctrl-C and a reader that has gone as errors of ours: typer would end in silence, with codes of its own."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def _context() -> inspect.Parameter:

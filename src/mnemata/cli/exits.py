@@ -17,6 +17,22 @@ class ExitCode(IntEnum):
     CONFLICT = 5
     TOO_MUCH = 6
     UNAVAILABLE = 7
+    INTERRUPTED = 130
+    """128 + SIGINT, as shells have it."""
+    READER_GONE = 141
+    """128 + SIGPIPE."""
+
+
+class Interrupted(Exception):
+    """Somebody pressed Ctrl-C. `detail` says what came of the command until then."""
+
+    def __init__(self, detail: str = "Interrupted before it was done.") -> None:
+        self.detail = detail
+        super().__init__(detail)
+
+
+class ReaderGone(Exception):
+    """Who was to read the answer has gone (`| head`): nobody is left to tell."""
 
 
 class ServerProblem(MnemataError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -29,7 +30,7 @@ from mnemata.cli import (
     worker,
 )
 from mnemata.cli.call import ApiKey, AsJson, Call, Config, DataDir, Url, begin, command
-from mnemata.cli.exits import ExitCode, exit_code
+from mnemata.cli.exits import ExitCode, Interrupted, ReaderGone, exit_code
 from mnemata.cli.importing.command import import_files
 from mnemata.cli.output import Output
 from mnemata.domain.errors import Kind, MnemataError
@@ -155,14 +156,23 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     except typer.TyperException as error:
         output.problem("usage", Kind.INVALID, error.format_message())
         sys.exit(ExitCode.INVALID)
-    except BrokenPipeError:
-        # The reader has gone (`| head`): nobody is left to tell.
-        sys.stderr.close()
-        sys.exit(ExitCode.INTERNAL)
+    except Interrupted as interrupted:
+        output.problem("interrupted", "interrupted", interrupted.detail)
+        sys.exit(ExitCode.INTERRUPTED)
+    except (ReaderGone, BrokenPipeError):
+        _write_nowhere()
+        sys.exit(ExitCode.READER_GONE)
     except Exception as error:  # noqa: BLE001 (a door: whoever called must learn of it, programs too)
         output.fault(error)
         sys.exit(ExitCode.INTERNAL)
     sys.exit(code if isinstance(code, int) else ExitCode.OK)
+
+
+def _write_nowhere() -> None:
+    """What is left to be written goes nowhere: Python would complain of the reader that has gone when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
 
 
 __all__ = ["Call", "app", "run"]

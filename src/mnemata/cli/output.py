@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from mnemata.cli.exits import ReaderGone
 from mnemata.domain.errors import Kind, MnemataError
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ class Output:
         detail = f"This is a fault of Mnemata's ({cause}). Please report it with what stands here."
         self.problem("internal", Kind.INTERNAL, detail)
 
-    def problem(self, code: str, kind: Kind, detail: str) -> None:
+    def problem(self, code: str, kind: str, detail: str) -> None:
         if self.as_json:
-            problem = {"code": code, "kind": kind.value, "detail": detail}
+            problem = {"code": code, "kind": str(kind), "detail": detail}
             sys.stderr.write(json.dumps({"error": problem}, ensure_ascii=False) + "\n")
         else:
             self.aside.print(f"error: {detail}", style="red", markup=False, soft_wrap=True)
@@ -74,8 +75,13 @@ class Output:
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    console = Console(stderr=stderr, highlight=False, emoji=False)
+    class Ours(Console):
+        def on_broken_pipe(self) -> None:
+            # Rich itself would end the process here.
+            raise ReaderGone
+
+    console = Ours(stderr=stderr, highlight=False, emoji=False)
     if not console.is_terminal:
         # A pipe has no width of its own: rich would cut tables at 80 columns.
-        console = Console(stderr=stderr, highlight=False, emoji=False, width=_PIPE_WIDTH)
+        console = Ours(stderr=stderr, highlight=False, emoji=False, width=_PIPE_WIDTH)
     return console

@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import re
+import signal
+import subprocess
+import time
 
 import pytest
 
@@ -174,3 +178,24 @@ def test_names_of_a_line_itself_can_be_mapped(shared_server, tmp_path):
 
     (memory,) = shared_server.command.json("list", "--user", "joe")["items"]
     assert memory["content"] == "we met"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_interrupted_import_says_what_was_stored_and_that_it_may_be_run_again(shared_server, options):
+    command, kind = shared_server.command, f"cut{len(options)}"
+    lines = [json.dumps({"content": f"line {number}", "kind": kind}) + "\n" for number in range(500)]
+    process = command.start("import", "-", "--batch-size", "100", *options, stdin=subprocess.PIPE)
+    process.stdin.writelines(lines)
+    process.stdin.flush()
+    deadline = time.monotonic() + 60
+    while command.json("list", "--kind", kind, "-n", "1")["total"] < 400 and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+
+    assert (process.returncode, out) == (130, "")
+    told = json.loads(err)["error"] if options else {"code": "interrupted", "detail": err}
+    assert told["code"] == "interrupted"
+    assert int(re.search(r"Interrupted: (\d+) memories stored", told["detail"])[1]) >= 100
+    assert "Running it again is harmless where every line has an external id." in told["detail"]

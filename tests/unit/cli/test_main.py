@@ -137,6 +137,20 @@ def test_error_that_nobody_foresaw_is_said_to_be_ours_with_where_it_happened(mne
     assert json.loads(err_of_json)["error"]["code"] == "internal"
 
 
+def test_interrupted_command_says_so_with_an_exit_code_of_its_own(mnemata_command, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mnemata.cli.connection.running_server", interrupted)
+
+    code, out, err = mnemata_command("rebuild")
+    _, _, err_of_json = mnemata_command("rebuild", "--json")
+
+    assert (code, out) == (130, "")
+    assert err == "error: Interrupted before it was done.\n"
+    assert json.loads(err_of_json)["error"]["code"] == "interrupted"
+
+
 def test_server_that_is_not_there_is_unavailable(mnemata_command):
     code, out, err = mnemata_command("--url", "http://127.0.0.1:1", "status")
 

@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,7 @@ import typer
 
 from mnemata.cli import people
 from mnemata.cli.call import Call
-from mnemata.cli.exits import ExitCode
+from mnemata.cli.exits import ExitCode, Interrupted
 from mnemata.cli.progress import Bar, bar
 from mnemata.domain.errors import InvalidField
 
@@ -110,7 +111,8 @@ async def import_files(
                 background=background,
             )
         if wait and not background and not report.findable:
-            await until_findable(client, call.output)
+            with _told_when_interrupted(report):
+                await until_findable(client, call.output)
     report.seconds = time.monotonic() - began
     _tell(call, report, errors)
     if report.refused:
@@ -153,11 +155,35 @@ async def _send_all(
         )
     )
     try:
-        await _feed(sender, lines.read(names), chosen)
-        await sender.finish()
+        with _told_when_interrupted(sender.report):
+            await _feed(sender, lines.read(names), chosen)
+            await sender.finish()
     finally:
         sender.stop()
     return sender.report
+
+
+@contextmanager
+def _told_when_interrupted(report: Report) -> Generator[None]:
+    """Ctrl-C while the block runs is told with what was done until then."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise Interrupted(_so_far(report)) from None
+
+
+def _so_far(report: Report) -> str:
+    """Where an import stood when it was interrupted, and that it may be run again."""
+    if report.jobs:
+        jobs = ", ".join(map(str, report.jobs))
+        done = f"{people.amount(report.handed_over, 'memory')} handed over so far, to: {jobs}"
+    else:
+        stored, unchanged = people.amount(report.stored, "memory"), report.unchanged
+        done = f"{stored} stored, {report.updated:,} updated, {unchanged:,} unchanged so far"
+    return (
+        f"Interrupted: {done}; requests that were under way may have been stored, too. "
+        "Running it again is harmless where every line has an external id."
+    )
 
 
 async def _feed(
