@@ -14,6 +14,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from mnemata.cli import people, server_file
 from mnemata.cli.exits import ExitCode, exit_code
 from mnemata.domain.errors import MnemataError
@@ -26,6 +28,7 @@ FOLDER = "data folder"
 
 _LITTLE_ROOM = 1_000_000_000
 _NO_ROOM = 200_000_000
+_TIMEOUT_S = 5.0
 
 
 class State(StrEnum):
@@ -95,9 +98,26 @@ def room_check(data_dir: Path) -> Check:
 
 
 def keys_check(settings: Settings) -> Check:
+    """Whether keys are asked for: by the server that runs, which may have been started with an address of its own."""
+    from mnemata.cli.connection import running_server
+
+    server = running_server(settings)
+    if server is not None:
+        return Check(name="keys", says=f"{_asked_for(server.url)} by the server at {server.url}")
     if settings.auth_required:
         return Check(name="keys", says=f"required on {settings.http.host}")
     return Check(name="keys", says=f"not required: {settings.http.host} is reached from this machine only")
+
+
+def _asked_for(url: str) -> str:
+    """What a request without a key is told."""
+    try:
+        answer = httpx.get(f"{url}/v1/status", timeout=_TIMEOUT_S)
+    except httpx.TransportError:
+        return "not known to be required"
+    if answer.is_success:
+        return "not required"
+    return "required" if answer.status_code == httpx.codes.UNAUTHORIZED else "not known to be required"
 
 
 def model_check(settings: Settings) -> Check:

@@ -2,6 +2,7 @@
 
 import json
 import stat
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -25,6 +26,14 @@ def test_owner_of_the_folder_needs_no_key_and_others_do(guarded):
     assert "--api-key" not in wrong.err
     assert owner.json("show", added["id"])["content"] == "only with a key"
     assert stat.S_IMODE((owner.data_dir / "local.key").stat().st_mode) == 0o600
+
+
+def test_doctor_says_what_the_server_asks_for_and_not_its_own_settings(guarded):
+    other = replace(guarded.command, environment={})
+
+    (keys,) = [check for check in other.json("doctor")["checks"] if check["name"] == "keys"]
+
+    assert keys["says"] == f"required by the server at {guarded.url}"
 
 
 def test_key_opens_its_tenant_with_its_role_until_it_is_revoked(guarded):
