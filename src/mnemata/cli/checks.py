@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,7 @@ def _asked_for(url: str) -> str:
         return "not known to be required"
     if answer.is_success:
         return "not required"
-    return "required" if answer.status_code == httpx.codes.UNAUTHORIZED else "not known to be required"
+    return "required" if answer.status_code == HTTPStatus.UNAUTHORIZED else "not known to be required"
 
 
 def model_check(settings: Settings) -> Check:

@@ -12,6 +12,11 @@ from mnemata.cli.exits import ServerAway, ServerProblem, kind_of_status
 from mnemata.domain.errors import DeadlineExceeded, Kind
 
 Params = Mapping[str, str | int | bool | None]
+_IN_OUR_WORDS = (
+    ("list memories with GET /v1/memories", "list memories with `mnemata list`"),
+    ("Use POST /v1/memories:batch", "Leave out --background"),
+)
+"""Remedies that name a call, as people at a terminal follow them."""
 _STANDARD = frozenset({"type", "title", "status", "detail", "instance", "code"})
 
 
@@ -109,10 +114,19 @@ class Client:
         detail = str(
             sent.get("detail") or f"{self.where} answered {answer.status_code} {answer.reason_phrase}"
         )
+        detail = _in_our_words(detail, retry_after)
         if kind_of_status(answer.status_code) is Kind.UNAUTHENTICATED and not self._has_key:
             detail += " On the command line: --api-key, or MNEMATA_CLIENT__API_KEY."
         code = str(sent.get("code", f"http_{answer.status_code}"))
         return ServerProblem(status=answer.status_code, code=code, detail=detail, **facts)
+
+
+def _in_our_words(detail: str, retry_after: str) -> str:
+    for theirs, ours in _IN_OUR_WORDS:
+        detail = detail.replace(theirs, ours)
+    return (
+        detail.replace("Wait as long as Retry-After says", f"Wait {retry_after} s") if retry_after else detail
+    )
 
 
 def _present(params: Params | None) -> dict[str, str]:

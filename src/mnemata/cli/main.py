@@ -33,6 +33,7 @@ from mnemata.cli.call import ApiKey, AsJson, Call, Config, DataDir, Url, begin, 
 from mnemata.cli.exits import ExitCode, Interrupted, ReaderGone, exit_code
 from mnemata.cli.importing.command import import_files
 from mnemata.cli.output import Output
+from mnemata.cli.quoting import TakesText
 from mnemata.domain.errors import Kind, MnemataError
 
 # Plain help: rich's costs more time than the whole rest of a short command.
@@ -43,6 +44,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+_OF_A_TEXT = {"add", "search"}
 
 for name, function in (
     ("serve", serve.serve),
@@ -63,7 +66,7 @@ for name, function in (
     ("sweep", sweep.sweep),
     ("settings", settings_page.settings),
 ):
-    app.command(name)(command(function))
+    app.command(name, cls=TakesText if name in _OF_A_TEXT else None)(command(function))
 
 _keys = typer.Typer(
     name="keys", no_args_is_help=True, rich_markup_mode=None, help="API keys: create, list, revoke."

@@ -87,6 +87,27 @@ def test_search_for_a_user_brings_their_own_first_and_leaves_nothing_out(shared_
     assert "personalize_for" in refused.err
 
 
+def test_remedies_are_told_in_the_words_of_the_command_line(shared_server, tmp_path):
+    command, file = shared_server.command, tmp_path / "one.jsonl"
+    file.write_text('{"content": "one"}')
+
+    nothing = command("search", "", code=2)
+    without_workers = command("import", str(file), "--background", code=7)
+
+    assert "list memories with `mnemata list`" in nothing.err
+    assert "Leave out --background." in without_workers.err
+
+
+def test_query_that_begins_with_a_hyphen_comes_after_two_of_them(shared_server):
+    command = shared_server.command
+    for word in ("sencha", "matcha"):
+        command("add", f"{word} leaves", "--kind", "tea")
+
+    found = command("search", "--kind", "tea", "--mode", "lexical", "--json", "--", "-sencha leaves").out
+
+    assert [hit["memory"]["content"] for hit in json.loads(found)["hits"]] == ["matcha leaves"]
+
+
 def test_page_after_page_shows_every_memory_once(shared_server):
     command = shared_server.command
     for number in range(5):

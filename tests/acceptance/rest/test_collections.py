@@ -226,6 +226,16 @@ async def test_a_wrong_parameter_is_named(
     assert (response.status_code, response.json()["field"]) == (422, field)
 
 
+async def test_a_plus_that_became_a_space_in_a_url_is_told_how_to_be_written(
+    client: httpx.AsyncClient,
+) -> None:
+    spoiled = await client.get("/v1/memories?as_of=2026-05-01T09:30:00+02:00")
+    right = await client.get("/v1/memories?as_of=2026-05-01T09:30:00%2B02:00")
+
+    assert (spoiled.status_code, right.status_code) == (422, 200)
+    assert "%2B" in spoiled.json()["remedy"]
+
+
 @pytest.mark.parametrize("cursor", ["x", "!!!", "eyJ4IjoxfQ", "a" * 5_000, "\ud83d\ude00", "%00"])
 async def test_a_damaged_cursor_is_refused(client: httpx.AsyncClient, cursor: str) -> None:
     response = await client.post(

@@ -122,6 +122,15 @@ def test_wrong_options_too_are_an_object_for_programs(mnemata_command, arguments
     assert (json.loads(err)["error"]["code"], json.loads(err)["error"]["kind"]) == ("usage", "invalid")
 
 
+@pytest.mark.parametrize("command", ["search", "add"])
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_text_of_several_words_is_told_to_be_quoted(mnemata_command, command, options):
+    code, out, err = mnemata_command(command, "green", "tea", *options)
+
+    assert (code, out) == (2, "")
+    assert "(tea). Put the text in quotation marks." in err
+
+
 def test_error_that_nobody_foresaw_is_said_to_be_ours_with_where_it_happened(mnemata_command, monkeypatch):
     def broken(**_):
         raise LookupError("shelf")

@@ -18,6 +18,8 @@ _MOMENT = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?([Zz]|[+-]\d{2}:?\d{2})?", re.ASCII
 )
 _FAR = re.compile(r"[+-]?(\d{5,}|0000)-\d{2}-\d{2}.*", re.ASCII | re.DOTALL)
+_WITHOUT_PLUS = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)? \d{2}:?\d{2}", re.ASCII)
+"""A + in a URL's query is a space, as forms have it."""
 _EXAMPLE = "2026-05-01T09:30:00Z"
 
 
@@ -128,6 +130,11 @@ def read_moment(value: Any) -> datetime:
         raise told("is not a date-time", f"Send a string such as '{_EXAMPLE}'")
     if _FAR.fullmatch(value):
         raise told("is too far away to be stored", "Send a moment in the years 1 to 9999")
+    if _WITHOUT_PLUS.fullmatch(value):
+        raise told(
+            "has a space in the place of the + of its offset",
+            "Send '+'; in a URL write it as %2B, or send 'Z'",
+        )
     if not _MOMENT.fullmatch(value):
         raise told("is not an RFC 3339 date-time", f"Send a string such as '{_EXAMPLE}'")
     try:
