@@ -189,6 +189,11 @@ class SearchIndex(Protocol):
     """One live index of all tenants. Tenants share nothing: neither hits, counts nor term statistics."""
 
     @property
+    def epoch(self) -> str:
+        """Of the feed that it follows: its positions mean nothing in another one."""
+        ...
+
+    @property
     def partitions(self) -> int:
         """Into how many parts the feed is divided for this index; fixed when the index is created."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from mnemata.domain.errors import IndexUnavailable
+from mnemata.domain.errors import MnemataError
 from mnemata.observability.logging import get_logger
 from mnemata.platform.backups import BackUp, newest_scheduled, scheduled
 from mnemata.platform.model import warm
@@ -125,9 +125,12 @@ async def _index(parts: Parts, indexer: Indexer) -> None:
     """Follow the feed from where the index is, as soon as the index can be reached."""
     while True:
         try:
-            await indexer.run(min(await parts.resume()))
-        except IndexUnavailable as error:
-            log.warning("index_not_open", code=error.code, reason=error.facts["reason"])
+            # Not in the middle of a switch to an index that was built beside it.
+            async with indexer.turn:
+                positions = await parts.resume()
+            await indexer.run(min(positions))
+        except MnemataError as error:
+            log.warning("index_not_open", code=error.code, reason=error.facts.get("reason"))
             await asyncio.sleep(_OPEN_AGAIN_AFTER_S)
 
 

@@ -56,7 +56,7 @@ class LocalOpening:
             await index.close()
             index, positions = await self._open(await epoch_of(store))
         stack.push_async_callback(index.close)
-        return index, _resuming(index)
+        return index, _resuming(index, store)
 
     async def _opened_on(self, epoch: str) -> tuple[LocalIndex, tuple[Position, ...]]:
         early = await self._early
@@ -94,10 +94,16 @@ def _last_epoch(root: Path) -> str | None:
     return last_epoch(root)
 
 
-def _resuming(index: LocalIndex) -> Resume:
-    """Where the index is at the moment: a follower that failed does not begin anew where the process began."""
+def _resuming(index: LocalIndex, store: Store) -> Resume:
+    """Where the index is at the moment: a follower that failed does not begin anew where the process began.
+
+    At the beginning where the store's epoch is another one by now: a standby was promoted meanwhile.
+    """
 
     async def resume() -> tuple[Position, ...]:
+        epoch = await epoch_of(store)
+        if epoch != index.epoch:
+            await index.begin_anew(epoch)
         return index.positions
 
     return resume

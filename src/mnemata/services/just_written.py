@@ -25,7 +25,7 @@ class Written:
 class JustWritten:
     """Memories by id and version, the last few thousand, and their vectors in the space in use. Whoever has not what he seeks here reads the store.
 
-    A version of a memory never changes once it is committed, so that nothing here can be stale: what the indexer is to
+    A version of a memory never changes once it is committed, within one epoch of the store, so that nothing here can be stale: what the indexer is to
     show, and in which order, it learns from the store alone.
     """
 
@@ -44,6 +44,11 @@ class JustWritten:
             self._size += len(one.memory.content)
         while len(self._kept) > self._memories or self._size > self._characters:
             self._drop(self._kept.popitem(last=False)[1])
+
+    def forget(self) -> None:
+        """Keep nothing: after a promotion another version may have the number of one that was lost."""
+        self._kept.clear()
+        self._size = 0
 
     def memory(self, memory_id: MemoryId, version: int) -> Memory | None:
         """The memory at that very version, or None."""

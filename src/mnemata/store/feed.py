@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mnemata.domain.change import START, Change, Position
+from mnemata.domain.errors import IndexMoved
 from mnemata.domain.ids import MemoryId, TenantId
 from mnemata.domain.memory import Memory, Operation
 from mnemata.store.connection import Row
-from mnemata.store.repository import Repository
+from mnemata.store.errors import RETRY_AFTER_S, unavailable
+from mnemata.store.repository import Repository, filled
 from mnemata.store.statements import statements
 
 _SQL = statements("feed")
+# The epoch comes in the same round trip, and is that of the very server that was read.
+_READ, _READ_PARTITIONS = (
+    filled(_SQL[name], {"epoch": _SQL["epoch"].text}) for name in ("read", "read_partitions")
+)
+_STANDBY = "/standby"
 _COUNTED = 1_000_000
 
 
@@ -34,18 +41,21 @@ class Glimpse:
 
 
 class Feed(Repository):
-    async def read(self, after: Position, *, limit: int) -> list[Change]:
+    async def read(self, after: Position, *, limit: int, epoch: str | None = None) -> list[Change]:
         """The next changes behind a position, in order.
 
         A transaction's changes appear once every older transaction has ended, so no later call gives one in front.
+        `epoch`: of which the position is. Raises IndexMoved where the store is of another one now: there the position says nothing.
         """
         parameters = {**_place(after), "limit": limit}
-        return [_change(row) for row in await self._session.rows(_SQL["read"], parameters)]
+        return _changes(await self._session.rows(_READ, parameters), epoch)
 
-    async def read_partitions(self, after: Mapping[int, Position], *, limit: int) -> list[Change]:
+    async def read_partitions(
+        self, after: Mapping[int, Position], *, limit: int, epoch: str | None = None
+    ) -> list[Change]:
         """As `read`, of some partitions of an index with sixteen, each behind its own position; `limit` in all."""
         parameters = {**_places(after), "limit": limit}
-        return [_change(row) for row in await self._session.rows(_SQL["read_partitions"], parameters)]
+        return _changes(await self._session.rows(_READ_PARTITIONS, parameters), epoch)
 
     async def glimpse(
         self,
@@ -161,6 +171,20 @@ def _places(after: Mapping[int, Position]) -> dict[str, Sequence[int] | Sequence
         "xids": [str(position.xid) for position in after.values()],
         "seqs": [position.sequence for position in after.values()],
     }
+
+
+def _changes(rows: Sequence[Row], epoch: str | None) -> list[Change]:
+    """Of rows that end with the epoch. Raises as `Feed.read`, and StoreUnavailable for a standby that is not promoted yet."""
+    read = str(rows[0][7]) if rows else ""
+    if epoch is not None and read != epoch:
+        if read.endswith(_STANDBY):
+            raise unavailable("the server is a standby")
+        raise IndexMoved(
+            what="the search index",
+            reason="the store's history is another one than it was built on",
+            retry_after_s=RETRY_AFTER_S,
+        )
+    return [_change(row) for row in rows if row[0] is not None]
 
 
 def _change(row: Row) -> Change:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from mnemata.cache.publisher import Publisher
-from mnemata.domain.change import Change, Position
+from mnemata.domain.change import START, Change, Position
 from mnemata.domain.clock import Clock
 from mnemata.domain.errors import IndexMoved, MnemataError
 from mnemata.domain.ids import MemoryId
@@ -99,8 +99,10 @@ class Indexer:
                 busy = await self.step()
                 self._failures = 0
             except IndexMoved:
-                # What is live now may be anywhere in the feed: until it has caught up, the store answers.
+                # What is live now may be anywhere in the feed: until it has caught up, the store answers, and writers wait.
                 self.caught_up.clear()
+                self._barrier.start_from(START)
+                await self.leave_epoch()
                 raise
             except MnemataError as error:
                 self._turns.begin_again()
@@ -218,6 +220,12 @@ class Indexer:
             await self._publisher.switched({0: position} if whole else {})
         self._barrier.advance(position)
 
+    async def leave_epoch(self) -> None:
+        """The store's history may be another one: nothing is kept or cached that may be of what was lost."""
+        self._written.forget()
+        if self._publisher is not None:
+            await self._publisher.switched({})
+
     async def brought_up(self) -> None:
         """What others wrote came into the live index only after the switch: nothing that was found before stays cached."""
         if self._publisher is not None:
@@ -230,7 +238,7 @@ class Indexer:
 
     async def _read(self, after: Position, *, limit: int) -> Sequence[Change]:
         async with self._database.platform(single=True) as transaction:
-            return await transaction.feed.read(after, limit=limit)
+            return await transaction.feed.read(after, limit=limit, epoch=self._index.epoch)
 
     def _fit(self, embedding_s: float) -> None:
         """Make the next batch smaller where texts must be embedded, larger where their vectors are there.

@@ -139,9 +139,10 @@ class PartitionFollower:
         """Let go of what was lost, and begin with what was gained where the index says that it is."""
         for partition in [one for one, token in self._tokens.items() if leased.get(one) != token]:
             self._drop(partition)
-        gained = [partition for partition in leased if partition not in self._tokens]
-        if not gained:
+        if leased.keys() <= self._tokens.keys():
             return
+        await self._enter_epoch()
+        gained = [partition for partition in leased if partition not in self._tokens]
         positions = await self._resume()
         before = await self._said()
         for partition in gained:
@@ -154,16 +155,25 @@ class PartitionFollower:
         log.info("partitions_taken", partitions=gained, following=len(self._tokens))
         await self._tell(gained)
 
+    async def _enter_epoch(self) -> None:
+        """Note the epoch, before the positions are asked for: whatever it is when they are read, the next reading compares it."""
+        async with self._database.platform(single=True) as transaction:
+            epoch = await transaction.feed.epoch()
+        before, self._epoch = self._epoch, epoch
+        if before not in ("", epoch):
+            for partition in list(self._tokens):
+                self._drop(partition)
+            await self._indexer.leave_epoch()
+
     async def _said(self) -> dict[int, Position]:
         """By partition, what was said last of this epoch by somebody who had been at the head."""
-        async with self._database.platform() as transaction:
-            self._epoch = await transaction.feed.epoch()
+        async with self._database.platform(single=True) as transaction:
             rows = await transaction.leases.reached(self._name)
         return {row.partition: row.position for row in rows if row.caught_up and row.epoch == self._epoch}
 
     async def _read(self, limit: int) -> list[Change]:
         async with self._database.platform(single=True) as transaction:
-            return await transaction.feed.read_partitions(self._positions, limit=limit)
+            return await transaction.feed.read_partitions(self._positions, limit=limit, epoch=self._epoch)
 
     def _up_to(self, position: Position) -> Marks:
         """Where changes bring their partitions, some of which are ahead of their place, behind the position.

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from itertools import groupby
 from operator import itemgetter
 
+from mnemata.domain.change import START
 from mnemata.domain.errors import MnemataError
 from mnemata.observability.logging import get_logger
 from mnemata.services.barrier import IndexBarrier
@@ -37,6 +38,7 @@ class ReachedListener:
         self._name = name
         self._resume = resume
         self._caught_up = caught_up
+        self._epoch = ""
         self._tokens: dict[int, int] = {}
         self._look = asyncio.Event()
 
@@ -82,6 +84,8 @@ class ReachedListener:
         async with self._database.platform() as transaction:
             epoch = await transaction.feed.epoch()
             rows = await transaction.leases.reached(self._name)
+        if epoch != self._epoch:
+            self._begin(epoch)
         rows = [row for row in rows if row.epoch == epoch and row.partition < self._barrier.partitions]
         for row in rows:
             self._note(row)
@@ -91,6 +95,13 @@ class ReachedListener:
             # It may be another index than before.
             await self._resume()
             self._caught_up.set()
+
+    def _begin(self, epoch: str) -> None:
+        """What was reached in another epoch, a promoted standby's for one, says nothing of this one: positions there are lower."""
+        self._epoch = epoch
+        self._tokens.clear()
+        self._caught_up.clear()
+        self._barrier.start_from(START)
 
     def _note(self, row: Reached) -> None:
         """Forward; or back, where an owner began anew. A row that was read late never takes back what was heard since."""

@@ -136,6 +136,39 @@ async def test_index_is_filled_below_the_rate_and_in_the_order_of_the_feed(
     assert len((await find(doors, "lynx"))[0]) == 120
 
 
+async def test_another_epoch_of_the_store_begins_another_index_though_no_connection_broke(
+    open_process, remember, find, until, database_url
+):
+    doors = await open_process(works=False)
+    worker = await open_process(works=True)
+    await asyncio.wait_for(doors.index_ready.wait(), 60)
+    lost, *_ = await remember(doors, *(f"otter number {n}" for n in range(20)))
+    before = max(doors.barrier.positions)
+    with psycopg.connect(database_url) as connection:
+        # As on a promoted standby that was behind: something is not there, and numbers of transactions are lower.
+        for table, column in (("changes", "memory_id"), ("versions", "memory_id"), ("memories", "id")):
+            connection.execute(f"DELETE FROM {table} WHERE {column} = %s", [lost.memory.id])
+        connection.execute("UPDATE feed_epoch SET id = gen_random_uuid(), started_at = now()")
+        connection.execute("UPDATE changes SET xid = '0'::xid8 WHERE xid <> '0'::xid8")
+    async with doors.store.database.platform() as transaction:
+        epoch = await transaction.feed.epoch()
+
+    async def begun_anew():
+        statistics = [await platform.index.statistics() for platform in (doors, worker)]
+        return all(one.epoch == epoch for one in statistics) and doors.index_ready.is_set()
+
+    await until(begun_anew)
+    await asyncio.wait_for(worker.index_ready.wait(), 60)
+    assert {position.xid for platform in (doors, worker) for position in platform.barrier.positions} == {0}
+    assert before.xid > 0
+    assert (await worker.index.statistics()).documents == 19
+    contents, degraded = await find(doors, "otter")
+    assert set(contents) == {f"otter number {n}" for n in range(1, 20)}
+    assert degraded == ()
+    assert all(result.indexed for result in await remember(doors, *(f"stoat {n}" for n in range(20))))
+    assert len((await find(doors, "stoat"))[0]) == 20
+
+
 async def test_two_workers_share_evenly_and_one_that_ends_hands_over_at_once(
     open_process, remember, find, until
 ):

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from mnemata.domain.change import START, Position
+from mnemata.domain.errors import IndexMoved
 from mnemata.domain.memory import Operation
 from mnemata.store.feed import Lag
 
@@ -149,3 +150,20 @@ async def test_listener_is_woken_by_commits_and_comes_back_after_a_lost_connecti
     await store(database, scope, make())
     await asyncio.wait_for(anext(wakes), 60)
     await wakes.aclose()
+
+
+async def test_position_of_another_epoch_is_refused_also_where_nothing_is_behind_it(database, scope, make):
+    memory, far = make(), Position(xid=2**40, sequence=0)
+    await store(database, scope, memory)
+    async with database.platform() as transaction:
+        feed = transaction.feed
+        epoch = await feed.epoch()
+        assert [change.memory_id for change in await feed.read(START, limit=5, epoch=epoch)] == [memory.id]
+        assert await feed.read(far, limit=5, epoch=epoch) == []
+        assert await feed.read_partitions({0: far}, limit=5, epoch=epoch) == []
+        await feed.new_epoch()
+        for position in (START, far):
+            with pytest.raises(IndexMoved):
+                await feed.read(position, limit=5, epoch=epoch)
+            with pytest.raises(IndexMoved):
+                await feed.read_partitions({0: position}, limit=5, epoch=epoch)

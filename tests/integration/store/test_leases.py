@@ -205,9 +205,9 @@ async def test_a_partition_is_read_by_its_index(database, scope, make, url):
         connection.execute("ANALYZE changes")
         connection.execute("SET LOCAL enable_seqscan = off")
         connection.execute("SET LOCAL role = mnemata_platform")
-        found = connection.execute(
-            "EXPLAIN " + statements("feed")["read_partitions"].text.as_string(), places
-        )
+        of_feed = statements("feed")
+        reading = of_feed["read_partitions"].text.format(epoch=of_feed["epoch"].text)
+        found = connection.execute("EXPLAIN " + reading.as_string(), places)
         plan = "\n".join(row[0] for row in found)
     assert "changes_by_partition" in plan, plan
     assert "Index Cond: (((get_byte(uuid_send(" in plan, plan

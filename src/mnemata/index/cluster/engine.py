@@ -97,6 +97,10 @@ class ClusterIndex:
         return self.identity.space
 
     @property
+    def epoch(self) -> str:
+        return self.identity.epoch
+
+    @property
     def generation(self) -> Generation:
         """The indices in use. Raises IndexUnavailable while it is not open."""
         if self._generation is None:

@@ -92,6 +92,10 @@ class LocalIndex:
         return self._identity.space
 
     @property
+    def epoch(self) -> str:
+        return self._identity.epoch
+
+    @property
     def partitions(self) -> int:
         return 1
 
@@ -104,6 +108,17 @@ class LocalIndex:
         self._generation = await self._run(self._writing, lambda: self._folders.open_current(self._identity))
         self._keeper.start()
         return self.positions
+
+    async def begin_anew(self, epoch: str) -> None:
+        """Go on with an empty generation, of another epoch. What was staged is dropped; what was live is kept as by `adopt`."""
+        await self._drop_staged()
+        async with self._lane:
+            old, identity = self._opened(), replace(self._identity, epoch=epoch)
+            new = await asyncio.to_thread(self._folders.new_generation, identity)
+            await asyncio.to_thread(self._switch_to, new)
+            self._generation, self._identity = new, identity
+        await asyncio.to_thread(self._leave, old)
+        log.warning("index_begun_anew", generation=new.folder.name, before=old.folder.name, epoch=epoch)
 
     async def apply(
         self, actions: Sequence[Action], *, position: Position, partition: int | None = None, ticket: int = 0

@@ -1,26 +1,34 @@
 -- name: read
 -- Reads the next changes: only those of transactions older than every one that is still running, in whose place nothing
--- can appear any more.
-SELECT c.xid::text::bigint, c.seq, c.tenant, c.memory_id, c.version, c.operation, c.recorded_at
-FROM changes AS c
-WHERE (c.xid, c.seq) > (%(xid)s::text::xid8, %(seq)s::bigint)
-  AND c.xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY c.xid, c.seq
-LIMIT %(limit)s
-
--- name: read_partitions
--- As `read`, of some of sixteen partitions, each from a position of its own.
-SELECT c.xid::text::bigint, c.seq, c.tenant, c.memory_id, c.version, c.operation, c.recorded_at
-FROM unnest(%(partitions)s::bigint[], %(xids)s::text[], %(seqs)s::bigint[]) AS place (partition, xid, seq)
-CROSS JOIN LATERAL (
+-- can appear any more. With the epoch; where there are none, in a row of its own.
+SELECT c.xid::text::bigint, c.seq, c.tenant, c.memory_id, c.version, c.operation, c.recorded_at, h.epoch
+FROM ({epoch}) AS h (epoch)
+LEFT JOIN LATERAL (
     SELECT n.*
     FROM changes AS n
-    WHERE get_byte(uuid_send(n.memory_id), 15) & 15 = place.partition
-      AND (n.xid, n.seq) > (place.xid::xid8, place.seq)
+    WHERE (n.xid, n.seq) > (%(xid)s::text::xid8, %(seq)s::bigint)
       AND n.xid < pg_snapshot_xmin(pg_current_snapshot())
     ORDER BY n.xid, n.seq
     LIMIT %(limit)s
-) AS c
+) AS c ON true
+ORDER BY c.xid, c.seq
+
+-- name: read_partitions
+-- As `read`, of some of sixteen partitions, each from a position of its own.
+SELECT c.xid::text::bigint, c.seq, c.tenant, c.memory_id, c.version, c.operation, c.recorded_at, h.epoch
+FROM ({epoch}) AS h (epoch)
+LEFT JOIN (
+    unnest(%(partitions)s::bigint[], %(xids)s::text[], %(seqs)s::bigint[]) AS place (partition, xid, seq)
+    CROSS JOIN LATERAL (
+        SELECT n.*
+        FROM changes AS n
+        WHERE get_byte(uuid_send(n.memory_id), 15) & 15 = place.partition
+          AND (n.xid, n.seq) > (place.xid::xid8, place.seq)
+          AND n.xid < pg_snapshot_xmin(pg_current_snapshot())
+        ORDER BY n.xid, n.seq
+        LIMIT %(limit)s
+    ) AS c
+) ON true
 ORDER BY c.xid, c.seq
 LIMIT %(limit)s
 
