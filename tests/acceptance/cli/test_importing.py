@@ -180,6 +180,15 @@ def test_names_of_a_line_itself_can_be_mapped(shared_server, tmp_path):
     assert memory["content"] == "we met"
 
 
+@pytest.fixture
+def heeding_interrupts():
+    """A shell that runs the tests in the background lets everything below it ignore Ctrl-C: not what is started here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding_interrupts")
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_interrupted_import_says_what_was_stored_and_that_it_may_be_run_again(shared_server, options):
     command, kind = shared_server.command, f"cut{len(options)}"
