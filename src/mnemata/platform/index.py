@@ -99,9 +99,13 @@ def _resuming(index: LocalIndex, store: Store) -> Resume:
 
     At the beginning where the store's epoch is another one by now: a standby was promoted meanwhile.
     """
+    just_opened = True
 
     async def resume() -> tuple[Position, ...]:
-        epoch = await epoch_of(store)
+        # At the start it was opened on the store's epoch a moment ago, and searches wait for the first reading.
+        nonlocal just_opened
+        epoch = index.epoch if just_opened else await epoch_of(store)
+        just_opened = False
         if epoch != index.epoch:
             await index.begin_anew(epoch)
         return index.positions

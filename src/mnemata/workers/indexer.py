@@ -119,17 +119,24 @@ class Indexer:
         async with self.turn:
             changes = await self._read(self._barrier.position, limit=size)
             if changes:
-                reached = changes[-1].position
-                ahead = await self._ahead(reached) if len(changes) == size else []
-                await self.apply(self._index, [*changes, *ahead], marks=_up_to(reached))
-                await self._publish([*changes, *ahead], reached)
-                self._barrier.advance(reached)
-                self._barrier.ahead([change.position for change in ahead])
-                self._metrics.index_ahead.inc(len(ahead))
+                await self._show(changes, size)
         await self.settle(len(changes), size)
         if len(changes) < size:
             self.caught_up.set()
         return bool(changes)
+
+    async def _show(self, changes: Sequence[Change], size: int) -> None:
+        """Apply changes, and let those hear of it who wait for them."""
+        reached = changes[-1].position
+        ahead = await self._ahead(reached) if len(changes) == size else []
+        await self.apply(self._index, [*changes, *ahead], marks=_up_to(reached))
+        await self._publish([*changes, *ahead], reached)
+        if len(changes) < size:
+            # First: whoever hears that his memory is found and looks for it is to be answered by the index.
+            self.caught_up.set()
+        self._barrier.advance(reached)
+        self._barrier.ahead([change.position for change in ahead])
+        self._metrics.index_ahead.inc(len(ahead))
 
     async def _ahead(self, reached: Position) -> list[Change]:
         """Turns of those with few changes; none while the index catches up, for nobody waits for what it shows."""

@@ -402,6 +402,31 @@ async def test_what_an_older_transaction_held_back_is_found_soon_after_its_end(
         await platform.close()
 
 
+async def test_who_hears_that_a_memory_is_found_is_answered_by_the_index(
+    platform: Platform, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store(platform, scope, "before")
+    keeping, kept, reached = asyncio.Event(), platform.indexer._vectors.keep, platform.barrier.position
+
+    async def late() -> None:
+        if platform.barrier.position > reached:
+            await keeping.wait()
+        await kept()
+
+    monkeypatch.setattr(platform.indexer._vectors, "keep", late)
+    platform.index_ready.clear()
+    try:
+        stored = await platform.services.remember.one(scope, MemoryDraft(content="a pelican"))
+        answer = await platform.services.recall.search(
+            scope, Query(text="pelican", words=Words(text="pelican"))
+        )
+    finally:
+        keeping.set()
+
+    assert stored.indexed
+    assert (answer.hits[0].memory.id, answer.degraded) == (stored.memory.id, ())
+
+
 async def test_an_indexer_that_failed_goes_on_where_the_index_is(
     platform: Platform, scope: Scope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
